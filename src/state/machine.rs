@@ -1,0 +1,171 @@
+//! States, and the table of commands allowed in them.
+
+use crate::error::{Code, Error, Result};
+use std::fmt;
+
+/// Stage or production; each has its own receivers and its own spool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Events go to the incubator.
+    Stage,
+    /// Events go to the concentrators.
+    Production,
+}
+
+impl Mode {
+    /// The word in commands, outputs and paths.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stage => "stage",
+            Self::Production => "production",
+        }
+    }
+}
+
+/// Whether the container runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Connector {
+    /// No running container.
+    Stopped,
+    /// A running container.
+    Running,
+}
+
+/// One of the manual's five rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Setup was never done, not to its end, or was reset.
+    Incomplete,
+    /// Setup done.
+    Complete(Mode, Connector),
+}
+
+impl fmt::Display for State {
+    /// The manual's line without its `INFO - `.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Incomplete => f.write_str("Setup: incomplete Mode: - Connector: -"),
+            Self::Complete(mode, connector) => {
+                let connector = match connector {
+                    Connector::Stopped => "stopped",
+                    Connector::Running => "running",
+                };
+                write!(f, "Setup: complete Mode: {} Connector: {connector}", mode.name())
+            }
+        }
+    }
+}
+
+/// A command whose permission depends on the state. Those that are always allowed (setup, status, run, incubator,
+/// demo, explain, …) are not in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the commands'")]
+pub enum Guarded {
+    Start,
+    Stop,
+    Test,
+    Sample,
+    Deploy,
+    Update,
+    Reset,
+    Delete,
+    Purge,
+}
+
+impl Guarded {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Start,
+        Self::Stop,
+        Self::Test,
+        Self::Sample,
+        Self::Deploy,
+        Self::Update,
+        Self::Reset,
+        Self::Delete,
+        Self::Purge,
+    ];
+
+    /// As typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Test => "test",
+            Self::Sample => "sample",
+            Self::Deploy => "deploy",
+            Self::Update => "update",
+            Self::Reset => "reset",
+            Self::Delete => "delete",
+            Self::Purge => "purge",
+        }
+    }
+
+    /// Which states it needs, in the words of the status line.
+    fn needs(self) -> &'static str {
+        match self {
+            Self::Start => "Setup: complete Connector: stopped",
+            Self::Stop => "Setup: complete Connector: running",
+            Self::Test | Self::Sample => "Setup: complete Mode: stage Connector: running",
+            Self::Deploy => {
+                "Setup: complete Mode: stage Connector: stopped, with a passed `test` since setup"
+            }
+            Self::Update => "Setup: complete",
+            Self::Reset | Self::Delete | Self::Purge => "Connector: stopped",
+        }
+    }
+
+    /// Decides. `tested` says whether `test` passed since the last setup. E104 says state found, state needed and the
+    /// command that leads there.
+    pub fn check(self, state: State, tested: bool) -> Result<()> {
+        use Connector::{Running, Stopped};
+        use Mode::{Production, Stage};
+        use State::{Complete, Incomplete};
+        // What to run first; nothing where the command is allowed.
+        let first = match (self, state) {
+            (Self::Start, Complete(_, Stopped))
+            | (Self::Stop, Complete(_, Running))
+            | (Self::Test | Self::Sample, Complete(Stage, Running))
+            | (Self::Update, Complete(..))
+            | (Self::Reset | Self::Delete | Self::Purge, Incomplete | Complete(_, Stopped)) => return Ok(()),
+            (Self::Deploy, Complete(Stage, Stopped)) if tested => return Ok(()),
+
+            (
+                Self::Start | Self::Stop | Self::Test | Self::Sample | Self::Deploy | Self::Update,
+                Incomplete,
+            ) => "setup",
+            (Self::Start, Complete(_, Running)) => {
+                return Err(self.refuse(state, "it runs already; to start it anew run `stop` first"));
+            }
+            (Self::Stop, Complete(_, Stopped)) => {
+                return Err(self.refuse(state, "there is nothing to stop; `start` starts it"));
+            }
+            (Self::Test | Self::Sample, Complete(Stage, Stopped)) => "start",
+            (Self::Test | Self::Sample, Complete(Production, _)) => {
+                return Err(self.refuse(state, "`setup` leads back to stage mode, then `start`"));
+            }
+            (Self::Deploy, Complete(Stage, Stopped)) => {
+                return Err(
+                    self.refuse(state, "`test` has not passed since setup; run `start`, `test` and `stop`")
+                );
+            }
+            (Self::Deploy, Complete(Production, _)) => {
+                return Err(self.refuse(state, "it is in production mode already"));
+            }
+            (Self::Deploy | Self::Reset | Self::Delete | Self::Purge, Complete(_, Running)) => "stop",
+        };
+        Err(self.refuse(state, &format!("run `{first}` first")))
+    }
+
+    fn refuse(self, state: State, way: &str) -> Error {
+        Error::new(
+            Code::NotAllowed,
+            format!(
+                "`{}` is not allowed now: found \"{state}\", needs \"{}\"; {way}",
+                self.name(),
+                self.needs()
+            ),
+        )
+    }
+}
