@@ -79,7 +79,23 @@ codes! {
     // --- E5xx: listener and messages ---
     // --- E6xx: spool and disk ---
     // --- E7xx: uplink ---
+    ReceiverUnreachable = 701, "A receiver of the SOC cannot be reached over the network.",
+        "Check name resolution, routes and firewalls: port 443 of the SOC's hosts must be reachable, without a proxy. Events are kept until then.";
+    ReceiverLost = 702, "The connection to a receiver was lost.",
+        "Nothing, where it was once: the connector reconnects and sends again what was not confirmed. Where it repeats, look for a firewall that cuts long connections.";
+    ReceiverSilent = 703, "A receiver acknowledged nothing for too long while events were on their way.",
+        "Nothing, where it was once: another receiver is tried and the events are sent again. Where it repeats, tell the SOC team.";
+    ReceiverGarbage = 704, "A receiver answered something that is not the protocol of the stream.",
+        "Check that the endpoint in the settings is a Lumberjack v2 (Beats) receiver and not a web server or proxy.";
     // --- E8xx: incubator, test, sample ---
+    IncubatorUnreachable = 801, "The incubator cannot be reached over the network.",
+        "Check name resolution, routes and firewalls: port 443 of the incubator must be reachable, without a proxy.";
+    IncubatorTimeout = 802, "The incubator did not answer in time.",
+        "Run the command again; where it repeats, tell the SOC team.";
+    IncubatorAnswer = 803, "The incubator answered something else than confirmations.",
+        "Check the endpoint `uplink.incubator` in the settings; where it is right, tell the SOC team what the message says.";
+    IncubatorBind = 811, "The incubator cannot listen on an address.",
+        "Choose another address or port, or stop what listens there already (`ss -ltnp`).";
     // --- E9xx: the program itself ---
     UnknownCode = 902, "There is no error code of that number.",
         "Give a code as it was printed, for example `soc-connector explain E104`.";
