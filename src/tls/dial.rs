@@ -120,7 +120,7 @@ async fn attempt(
 }
 
 /// Sets what both of our protocols want of a connection.
-fn tune(tcp: &TcpStream) -> io::Result<()> {
+pub(crate) fn tune(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let (after, every, times) = KEEPALIVE;
     SockRef::from(tcp)
