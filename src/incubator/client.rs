@@ -80,7 +80,7 @@ impl Confirmations {
 
     async fn get(&mut self, path: &str, wait: Duration) -> Result<(HeaderMap, Bytes)> {
         let mut kept = self.connection.take();
-        if kept.as_ref().is_some_and(|connection| connection.is_closed()) {
+        if kept.as_ref().is_some_and(SendRequest::is_closed) {
             kept = None;
         }
         if let Some(connection) = kept {

@@ -105,7 +105,7 @@ impl Incubator {
         let mut random = [0; 8];
         aws_lc_rs::rand::fill(&mut random)
             .map_err(|error| Error::new(Code::IncubatorBind, "no random numbers").caused_by(error))?;
-        let epoch = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let epoch = format!("{:016x}", u64::from_be_bytes(random));
         let shared = Shared {
             store: Mutex::new(Store::new(epoch, config.bounds)),
             begun: Instant::now(),

@@ -59,6 +59,10 @@ use crate::settings::StreamFormat;
 /// A connection that lasted so long was a good one: its end is a new event, not a part of earlier trouble.
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 
+/// A receiver that closes an idle connection after so long does it for want of traffic (Logstash after a minute), which
+/// is no failure; one that does it earlier does not want us.
+const IDLE_AFTER: Duration = Duration::from_secs(5);
+
 /// Makes the TLS configuration of the next connections: reads the certificate as it is now. May block.
 pub type TlsSource = Arc<dyn Fn() -> Result<Arc<ClientConfig>> + Send + Sync>;
 
@@ -227,13 +231,19 @@ async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &T
             Err(fault) => Lost {
                 refused: fault.is_refusal(),
                 worked: false,
+                idle: false,
                 error: fault.into_error(endpoint, Code::ReceiverUnreachable),
             },
         };
+        let lasted = begun.elapsed();
+        if lost.idle && lasted >= IDLE_AFTER {
+            tracing::info!(%endpoint, lasted_s = lasted.as_secs(), "the receiver closed the idle connection");
+            return Round::Worked { stable: true };
+        }
         link.status.failed(index, &lost.error, lost.refused);
         link.complain(&lost.error);
         if lost.worked {
-            return Round::Worked { stable: begun.elapsed() >= STABLE_AFTER };
+            return Round::Worked { stable: lasted >= STABLE_AFTER };
         }
         refusals += usize::from(lost.refused);
     }
@@ -291,3 +301,6 @@ async fn over(stop: &mut watch::Receiver<Stop>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,8 @@ pub(super) struct Lost {
     pub refused: bool,
     /// It acknowledged something before.
     pub worked: bool,
+    /// It closed the connection while nothing was on its way: many receivers do so after a time of silence.
+    pub idle: bool,
 }
 
 type Preparing<W> = JoinHandle<(Feeder<W>, Result<Option<Prepared>>)>;
@@ -64,9 +66,10 @@ where
     let ended = exchange(link, &mut background, &mut worked, &mut reader, &mut writer).await;
     background.settle(link).await;
     if let Err(failure) = ended {
+        let idle = matches!(failure, Failure::Closed { idle: true });
         let (refused, error) = failure.tell(endpoint);
         link.cautious = matches!(error.code(), Code::ReceiverSilent);
-        return Ended::Lost(Lost { error, refused, worked });
+        return Ended::Lost(Lost { error, refused, worked, idle });
     }
     // The receiver learns that nothing was cut off. Everything is acknowledged or will be sent again.
     let _ = timeout(CLOSE_TIMEOUT, writer.shutdown()).await;
@@ -75,20 +78,28 @@ where
 
 /// What ends a connection.
 enum Failure {
-    Io(io::Error),
-    Closed,
+    /// TLS or the system says why.
+    Broken(Fault),
+    /// The receiver closed or reset it; `idle` where nothing was on its way.
+    Closed { idle: bool },
+    /// What came is not the protocol.
     Garbage(String),
+    /// Nothing came although something was on its way.
     Silent(Duration),
 }
 
 impl Failure {
+    fn io(error: &io::Error, flight: &Flight) -> Self {
+        match Fault::from_io(error) {
+            Fault::Closed(_) => Self::Closed { idle: flight.is_empty() },
+            fault => Self::Broken(fault),
+        }
+    }
+
     fn tell(self, endpoint: &Endpoint) -> (bool, Error) {
         match self {
-            Self::Io(error) => {
-                let fault = Fault::from_io(&error);
-                (fault.is_refusal(), fault.into_error(endpoint, Code::ReceiverLost))
-            }
-            Self::Closed => {
+            Self::Broken(fault) => (fault.is_refusal(), fault.into_error(endpoint, Code::ReceiverLost)),
+            Self::Closed { .. } => {
                 (false, Error::new(Code::ReceiverLost, format!("{endpoint} closed the connection")))
             }
             Self::Garbage(what) => (false, Error::new(Code::ReceiverGarbage, format!("{endpoint}: {what}"))),
@@ -207,8 +218,8 @@ async fn exchange<W: EventWriter>(
         tokio::select! {
             () = &mut stopped => return Ok(()),
             read = reader.read(&mut input) => {
-                let bytes = match read.map_err(Failure::Io)? {
-                    0 => return Err(Failure::Closed),
+                let bytes = match read.map_err(|error| Failure::io(&error, &flight))? {
+                    0 => return Err(Failure::Closed { idle: flight.is_empty() }),
                     length => &input[..length],
                 };
                 life = Instant::now();
@@ -224,7 +235,7 @@ async fn exchange<W: EventWriter>(
             }
             step = advance(writer, outgoing.as_mut()), if outgoing.is_some() => {
                 life = Instant::now();
-                if step.map_err(Failure::Io)? {
+                if step.map_err(|error| Failure::io(&error, &flight))? {
                     let bytes = outgoing.take().expect("it was advanced").bytes;
                     link.status.written(bytes.len());
                     spare = bytes;
