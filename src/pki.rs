@@ -192,6 +192,63 @@ fn failed(what: &str) -> Error {
     Error::new(Code::PkiFailed, format!("{what} could not be made"))
 }
 
+/// A PKI for other modules' tests.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+    use crate::tls::{Identity, Roots, client_config, server_config};
+    use rustls::{ClientConfig, ServerConfig};
+    use std::sync::Arc;
+
+    pub(crate) struct Ca {
+        _dir: tempfile::TempDir,
+        pub pki: Pki,
+    }
+
+    impl Ca {
+        pub fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let pki = Pki::open_or_create(dir.path(), SystemClock.now()).unwrap();
+            Self { _dir: dir, pki }
+        }
+
+        pub fn roots(&self) -> Roots {
+            Roots::from_file(&self.pki.ca()).unwrap()
+        }
+
+        pub fn server(&self, name: &str, validity: Validity) -> Identity {
+            load(&self.pki.server("server", &[name.to_owned()], validity).unwrap())
+        }
+
+        pub fn client(&self, name: &str, validity: Validity) -> Identity {
+            load(&self.pki.client(name, validity).unwrap())
+        }
+
+        /// For a server on 127.0.0.1 that lets this CA's clients in.
+        pub fn server_config(&self) -> Arc<ServerConfig> {
+            server_config(&self.server("127.0.0.1", valid()), &self.roots()).unwrap()
+        }
+
+        /// For a client of this name that trusts this CA's servers.
+        pub fn client_config(&self, name: &str) -> Arc<ClientConfig> {
+            client_config(&self.client(name, valid()), &self.roots()).unwrap()
+        }
+    }
+
+    pub(crate) fn valid() -> Validity {
+        Validity::days(SystemClock.now(), 1)
+    }
+
+    pub(crate) fn expired() -> Validity {
+        Validity::expired(SystemClock.now())
+    }
+
+    fn load(pair: &Pair) -> Identity {
+        Identity::load(&pair.certificate, &pair.key).unwrap()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

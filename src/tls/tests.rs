@@ -1,52 +1,13 @@
 use super::*;
-use crate::clock::{Clock, SystemClock};
-use crate::pki::{Pair, Pki, Validity};
+use crate::pki::testing::{Ca, expired, valid};
 use crate::settings::Endpoint;
 use std::fs;
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 const BOUND: Duration = Duration::from_secs(10);
-
-struct Ca {
-    _dir: TempDir,
-    pki: Pki,
-}
-
-impl Ca {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let pki = Pki::open_or_create(dir.path(), SystemClock.now()).unwrap();
-        Self { _dir: dir, pki }
-    }
-
-    fn roots(&self) -> Roots {
-        Roots::from_file(&self.pki.ca()).unwrap()
-    }
-
-    fn server(&self, name: &str, validity: Validity) -> Identity {
-        load(&self.pki.server("server", &[name.to_owned()], validity).unwrap())
-    }
-
-    fn client(&self, validity: Validity) -> Identity {
-        load(&self.pki.client("client", validity).unwrap())
-    }
-}
-
-fn load(pair: &Pair) -> Identity {
-    Identity::load(&pair.certificate, &pair.key).unwrap()
-}
-
-fn valid() -> Validity {
-    Validity::days(SystemClock.now(), 1)
-}
-
-fn expired() -> Validity {
-    Validity::expired(SystemClock.now())
-}
 
 /// Serves one connection after the other and returns the endpoint.
 async fn serve(config: Arc<ServerConfig>) -> Endpoint {
@@ -74,9 +35,7 @@ async fn connect(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> Result
 #[tokio::test]
 async fn both_sides_known_to_each_other_connect_with_tls_1_3() {
     let ca = Ca::new();
-    let server = server_config(&ca.server("127.0.0.1", valid()), &ca.roots()).unwrap();
-    let client = client_config(&ca.client(valid()), &ca.roots()).unwrap();
-    let connection = connect(server, client).await.unwrap();
+    let connection = connect(ca.server_config(), ca.client_config("client")).await.unwrap();
     assert!(connection.protocol().starts_with("TLSv1_3"), "{}", connection.protocol());
     let facts = Facts::of(connection.server_certificate().unwrap()).unwrap();
     assert_eq!(facts.names, ["127.0.0.1"]);
@@ -85,13 +44,13 @@ async fn both_sides_known_to_each_other_connect_with_tls_1_3() {
 #[tokio::test]
 async fn what_is_wrong_with_the_server_is_named() {
     let (ca, other) = (Ca::new(), Ca::new());
-    let client = || client_config(&ca.client(valid()), &ca.roots()).unwrap();
+    let client = || ca.client_config("client");
     let table = [
         (other.server("127.0.0.1", valid()), Code::ServerUntrusted),
         (ca.server("127.0.0.2", valid()), Code::ServerWrongName),
         (ca.server("127.0.0.1", expired()), Code::ServerExpired),
         // A client's certificate does not make a server.
-        (ca.client(valid()), Code::ServerInvalid),
+        (ca.client("client", valid()), Code::ServerInvalid),
     ];
     for (identity, code) in table {
         let fault = connect(server_config(&identity, &ca.roots()).unwrap(), client()).await.unwrap_err();
@@ -103,9 +62,11 @@ async fn what_is_wrong_with_the_server_is_named() {
 #[tokio::test]
 async fn a_refusal_of_our_certificate_is_seen_although_tls_1_3_delivers_it_late() {
     let (ca, other) = (Ca::new(), Ca::new());
-    for identity in [other.client(valid()), ca.client(expired()), ca.server("client", valid())] {
-        let server = server_config(&ca.server("127.0.0.1", valid()), &ca.roots()).unwrap();
-        let fault = connect(server, client_config(&identity, &ca.roots()).unwrap()).await.unwrap_err();
+    for identity in
+        [other.client("client", valid()), ca.client("client", expired()), ca.server("client", valid())]
+    {
+        let fault =
+            connect(ca.server_config(), client_config(&identity, &ca.roots()).unwrap()).await.unwrap_err();
         assert!(fault.is_refusal(), "{fault}");
         assert_eq!(fault.into_error("x", Code::UnknownCode).code(), Code::ClientRefused);
     }
@@ -114,7 +75,7 @@ async fn a_refusal_of_our_certificate_is_seen_although_tls_1_3_delivers_it_late(
 #[tokio::test]
 async fn the_network_is_at_fault_where_nobody_listens_or_no_tls_is_spoken() {
     let ca = Ca::new();
-    let config = || client_config(&ca.client(valid()), &ca.roots()).unwrap();
+    let config = || ca.client_config("client");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
 

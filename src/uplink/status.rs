@@ -4,8 +4,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::settings::Endpoint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Without a connection for so long, although it tries, the uplink counts as unhealthy. Shorter outages are a restart
@@ -104,107 +104,122 @@ struct Inner {
 
 /// The uplink's state, shared with whoever shows it.
 #[derive(Debug, Default)]
-pub struct Status(Mutex<Inner>);
+pub struct Status(watch::Sender<Inner>);
 
 impl Status {
     /// The state at this moment.
     pub fn snapshot(&self) -> Snapshot {
-        let inner = self.lock();
-        Snapshot { healthy: inner.healthy(), ..inner.snapshot.clone() }
+        self.0.borrow().snapshot()
     }
 
     /// Whether the uplink is well: connected, or without a connection for less than [`UNHEALTHY_AFTER`].
     pub fn healthy(&self) -> bool {
-        self.lock().healthy()
+        self.0.borrow().healthy()
+    }
+
+    /// Waits until the state is as wanted; asked again after each change, so not for what only time changes.
+    pub async fn wait_for(&self, mut wanted: impl FnMut(&Snapshot) -> bool) -> Snapshot {
+        let mut changes = self.0.subscribe();
+        let inner = changes.wait_for(|inner| wanted(&inner.snapshot)).await;
+        inner.expect("the sender is this status itself").snapshot()
     }
 
     pub(super) fn begin(&self, endpoints: &[Endpoint]) {
-        let mut inner = self.lock();
-        inner.snapshot.endpoints = endpoints
-            .iter()
-            .map(|endpoint| EndpointStatus {
-                endpoint: endpoint.to_string(),
-                state: EndpointState::NeverTried,
-            })
-            .collect();
-        inner.without_since = Some(Instant::now());
+        let never = |endpoint: &Endpoint| EndpointStatus {
+            endpoint: endpoint.to_string(),
+            state: EndpointState::NeverTried,
+        };
+        self.0.send_modify(|inner| {
+            inner.snapshot.endpoints = endpoints.iter().map(never).collect();
+            inner.without_since = Some(Instant::now());
+        });
     }
 
     pub(super) fn connected(&self, index: usize, address: String) {
-        let mut inner = self.lock();
         let since_s = now_s();
-        inner.without_since = None;
-        let snapshot = &mut inner.snapshot;
-        snapshot.in_use = Some(snapshot.endpoints[index].endpoint.clone());
-        snapshot.connected_since_s = Some(since_s);
-        snapshot.held_by_certificate = false;
-        snapshot.endpoints[index].state = EndpointState::Connected { address, since_s };
+        self.0.send_modify(|Inner { snapshot, without_since }| {
+            *without_since = None;
+            snapshot.in_use = Some(snapshot.endpoints[index].endpoint.clone());
+            snapshot.connected_since_s = Some(since_s);
+            snapshot.held_by_certificate = false;
+            snapshot.endpoints[index].state = EndpointState::Connected { address, since_s };
+        });
     }
 
     /// The connection has ended, by a failure (told separately) or on purpose.
     pub(super) fn disconnected(&self, index: usize) {
-        let mut inner = self.lock();
-        inner.without_since.get_or_insert_with(Instant::now);
-        inner.snapshot.in_use = None;
-        inner.snapshot.connected_since_s = None;
-        inner.snapshot.windows_in_flight = 0;
-        inner.snapshot.endpoints[index].state = EndpointState::Idle;
+        self.0.send_modify(|Inner { snapshot, without_since }| {
+            without_since.get_or_insert_with(Instant::now);
+            snapshot.in_use = None;
+            snapshot.connected_since_s = None;
+            snapshot.windows_in_flight = 0;
+            snapshot.endpoints[index].state = EndpointState::Idle;
+        });
     }
 
     pub(super) fn failed(&self, index: usize, error: &crate::Error, refused: bool) {
-        self.error(error);
         let (error, at_s) = (error.to_string(), now_s());
-        self.lock().snapshot.endpoints[index].state = if refused {
-            EndpointState::Refused { error, at_s }
-        } else {
-            EndpointState::Failing { error, at_s }
-        };
+        self.change(|snapshot| {
+            snapshot.last_error = Some(LastError { error: error.clone(), at_s });
+            snapshot.endpoints[index].state = if refused {
+                EndpointState::Refused { error, at_s }
+            } else {
+                EndpointState::Failing { error, at_s }
+            };
+        });
     }
 
     pub(super) fn held_by_certificate(&self, held: bool) {
-        self.lock().snapshot.held_by_certificate = held;
+        self.change(|snapshot| snapshot.held_by_certificate = held);
     }
 
     pub(super) fn error(&self, error: &crate::Error) {
-        self.lock().snapshot.last_error = Some(LastError { error: error.to_string(), at_s: now_s() });
+        self.change(|snapshot| {
+            snapshot.last_error = Some(LastError { error: error.to_string(), at_s: now_s() });
+        });
     }
 
     pub(super) fn sent(&self, events: u64, again: u64, rules: &[(&'static str, u64)]) {
-        let mut inner = self.lock();
-        inner.snapshot.events_sent += events;
-        inner.snapshot.events_retransmitted += again;
-        for &(rule, count) in rules {
-            match inner.snapshot.events_by_rule.get_mut(rule) {
-                Some(total) => *total += count,
-                None => {
-                    inner.snapshot.events_by_rule.insert(rule.to_owned(), count);
+        self.change(|snapshot| {
+            snapshot.events_sent += events;
+            snapshot.events_retransmitted += again;
+            for &(rule, count) in rules {
+                match snapshot.events_by_rule.get_mut(rule) {
+                    Some(total) => *total += count,
+                    None => {
+                        snapshot.events_by_rule.insert(rule.to_owned(), count);
+                    }
                 }
             }
-        }
+        });
     }
 
     pub(super) fn written(&self, bytes: usize) {
-        self.lock().snapshot.bytes_sent += bytes as u64;
+        self.change(|snapshot| snapshot.bytes_sent += bytes as u64);
     }
 
     pub(super) fn acknowledged(&self, events: u64, last_seq: u64) {
-        let mut inner = self.lock();
-        inner.snapshot.events_acknowledged += events;
-        inner.snapshot.last_acknowledged_seq = Some(last_seq);
-        inner.snapshot.last_acknowledged_s = Some(now_s());
+        self.change(|snapshot| {
+            snapshot.events_acknowledged += events;
+            snapshot.last_acknowledged_seq = Some(last_seq);
+            snapshot.last_acknowledged_s = Some(now_s());
+        });
     }
 
     pub(super) fn in_flight(&self, windows: usize) {
-        self.lock().snapshot.windows_in_flight = windows;
+        self.change(|snapshot| snapshot.windows_in_flight = windows);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Every update is complete in itself: after a panic elsewhere the figures are still right.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn change(&self, change: impl FnOnce(&mut Snapshot)) {
+        self.0.send_modify(|inner| change(&mut inner.snapshot));
     }
 }
 
 impl Inner {
+    fn snapshot(&self) -> Snapshot {
+        Snapshot { healthy: self.healthy(), ..self.snapshot.clone() }
+    }
+
     fn healthy(&self) -> bool {
         self.without_since.is_none_or(|since| since.elapsed() < UNHEALTHY_AFTER)
     }
