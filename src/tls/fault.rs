@@ -1,6 +1,7 @@
 //! What a failed connection means. Libraries tell it as alerts and error chains; an operator needs to know whose turn
 //! it is: the network's, the server's, or that of whoever issued our certificate.
 
+use super::verify::Untrusted;
 use crate::error::{Code, Error};
 use rustls::{AlertDescription, CertificateError};
 use std::fmt;
@@ -94,6 +95,9 @@ impl Fault {
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. } => Self::ServerExpired(text),
+            CertificateError::Other(other) if other.0.is::<Untrusted>() => {
+                Self::ServerUntrusted(other.0.to_string())
+            }
             _ => Self::ServerInvalid(text),
         }
     }

@@ -14,13 +14,14 @@
 pub mod dial;
 pub mod fault;
 pub mod inspect;
+mod verify;
 
 pub use dial::{Connection, dial};
 pub use fault::Fault;
 pub use inspect::{Facts, Fingerprint};
 
 use crate::error::{Code, Error, Result};
-use rustls::client::Resumption;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
@@ -139,10 +140,16 @@ impl Roots {
 
 /// What a client needs: it shows `identity` and accepts servers that `roots` vouch for.
 pub fn client_config(identity: &Identity, roots: &Roots) -> Result<Arc<ClientConfig>> {
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots.0), provider()).build().map_err(
+            |error| Error::new(Code::RootsUnusable, "no server certificate can be checked").caused_by(error),
+        )?;
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(VERSIONS)
         .map_err(unusable)?
-        .with_root_certificates(Arc::clone(&roots.0))
+        // What is dangerous about a verifier of one's own is to decide otherwise; this one only explains.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verify::Explaining(verifier)))
         .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
         .map_err(unusable)?;
     config.resumption = Resumption::disabled();

@@ -60,6 +60,23 @@ async fn what_is_wrong_with_the_server_is_named() {
 }
 
 #[tokio::test]
+async fn who_opens_connections_on_the_way_gives_himself_away_by_his_name() {
+    let ca = Ca::new();
+    // As an intercepting firewall does: a certificate for the right name, by a CA of its own.
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "Example Inspection CA");
+    let certificate = params.self_signed(&key).unwrap();
+    let chain = vec![certificate.der().clone()];
+    let identity = Identity { chain, key: PrivateKeyDer::try_from(key.serialize_der()).unwrap() };
+    let fault = connect(server_config(&identity, &ca.roots()).unwrap(), ca.client_config("client"))
+        .await
+        .unwrap_err();
+    assert_eq!(fault.tls_code(), Some(Code::ServerUntrusted));
+    assert!(fault.to_string().contains("issued by `CN=Example Inspection CA`"), "{fault}");
+}
+
+#[tokio::test]
 async fn a_refusal_of_our_certificate_is_seen_although_tls_1_3_delivers_it_late() {
     let (ca, other) = (Ca::new(), Ca::new());
     for identity in

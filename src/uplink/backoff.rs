@@ -1,5 +1,6 @@
 //! How long to wait before the next try, and how often to complain about the last one.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -51,31 +52,44 @@ fn jittered(bound: Duration) -> Duration {
     bound.mul_f64(part)
 }
 
+/// Different complaints that are remembered; with more at a time, the log is not what needs protection.
+const MAX_COMPLAINTS: usize = 64;
+
 /// Says what goes wrong without filling the log: a new complaint at once, the same one every [`COMPLAIN_EVERY`].
 #[derive(Debug, Default)]
-pub struct Complaint {
-    last: Option<(String, Instant)>,
+pub struct Complaints {
+    said: VecDeque<Said>,
+}
+
+#[derive(Debug)]
+struct Said {
+    what: String,
+    at: Instant,
     left_out: u64,
 }
 
-impl Complaint {
-    /// Whether to log this one; then the number of times that the same was left out before.
+impl Complaints {
+    /// Whether to log this one; then the number of times that it was left out since it was logged last.
     pub fn is_due(&mut self, what: &str) -> Option<u64> {
         let now = Instant::now();
-        if let Some((last, at)) = &self.last
-            && last == what
-            && now.duration_since(*at) < COMPLAIN_EVERY
-        {
-            self.left_out += 1;
+        let Some(said) = self.said.iter_mut().find(|said| said.what == what) else {
+            if self.said.len() == MAX_COMPLAINTS {
+                self.said.pop_front();
+            }
+            self.said.push_back(Said { what: what.to_owned(), at: now, left_out: 0 });
+            return Some(0);
+        };
+        if now.duration_since(said.at) < COMPLAIN_EVERY {
+            said.left_out += 1;
             return None;
         }
-        self.last = Some((what.to_owned(), now));
-        Some(std::mem::take(&mut self.left_out))
+        said.at = now;
+        Some(std::mem::take(&mut said.left_out))
     }
 
-    /// All is well again: the next complaint is a new one.
+    /// All is well again: whatever comes next is new.
     pub fn reset(&mut self) {
-        *self = Self::default();
+        self.said.clear();
     }
 }
 
@@ -105,16 +119,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_same_complaint_is_logged_rarely_and_counted() {
-        let mut complaint = Complaint::default();
-        assert_eq!(complaint.is_due("a"), Some(0));
-        assert_eq!(complaint.is_due("a"), None);
-        assert_eq!(complaint.is_due("a"), None);
-        assert_eq!(complaint.is_due("b"), Some(2), "another one is logged at once");
-        assert_eq!(complaint.is_due("b"), None);
+    async fn each_complaint_is_logged_rarely_and_counted() {
+        let mut complaints = Complaints::default();
+        assert_eq!(complaints.is_due("a"), Some(0));
+        assert_eq!(complaints.is_due("b"), Some(0), "another one is logged at once");
+        // Several endpoints that fail in turn are several complaints, not a new one each time.
+        for _ in 0..3 {
+            assert_eq!((complaints.is_due("a"), complaints.is_due("b")), (None, None));
+        }
         tokio::time::advance(COMPLAIN_EVERY).await;
-        assert_eq!(complaint.is_due("b"), Some(1));
-        complaint.reset();
-        assert_eq!(complaint.is_due("b"), Some(0));
+        assert_eq!(complaints.is_due("b"), Some(3));
+        assert_eq!(complaints.is_due("b"), None);
+        complaints.reset();
+        assert_eq!(complaints.is_due("b"), Some(0));
+        for n in 0..2 * MAX_COMPLAINTS {
+            complaints.is_due(&n.to_string());
+        }
+        assert_eq!(complaints.said.len(), MAX_COMPLAINTS);
     }
 }

@@ -44,13 +44,15 @@ use crate::error::{Code, Error, Result};
 use crate::settings::{self, Endpoint};
 use crate::spool::Queue;
 use crate::tls::{self, Connection};
-use backoff::{Backoff, Complaint, REFUSED_WAIT};
+use backoff::{Backoff, Complaints, REFUSED_WAIT};
 use feeder::Feeder;
 use rustls::ClientConfig;
 use session::{Ended, Lost};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 #[cfg(doc)]
@@ -117,7 +119,7 @@ impl<W: EventWriter> Uplink<W> {
             cautious: false,
             settings,
             status,
-            complaint: Complaint::default(),
+            complaints: Complaints::default(),
         };
         search(link, &targets, &tls).await;
     }
@@ -141,7 +143,7 @@ struct Link<W> {
     cautious: bool,
     settings: settings::Uplink,
     status: Arc<Status>,
-    complaint: Complaint,
+    complaints: Complaints,
 }
 
 impl<W> Link<W> {
@@ -157,7 +159,7 @@ impl<W> Link<W> {
     }
 
     fn complain(&mut self, error: &Error) {
-        if let Some(left_out) = self.complaint.is_due(&error.to_string()) {
+        if let Some(left_out) = self.complaints.is_due(&error.to_string()) {
             let code = tracing::field::display(error.code());
             tracing::warn!(code, error = error.what(), repeated = left_out, "events are held back");
         }
@@ -173,7 +175,7 @@ async fn search<W: EventWriter>(mut link: Link<W>, targets: &[Endpoint], tls: &T
             Round::Worked { stable } => {
                 if stable {
                     backoff.reset();
-                    link.complaint.reset();
+                    link.complaints.reset();
                 }
                 backoff.wait()
             }
@@ -268,15 +270,18 @@ async fn serve<W: EventWriter>(
 /// Asks for the configuration where reading files blocks nobody.
 async fn configuration(tls: &TlsSource) -> Result<Arc<ClientConfig>> {
     let tls = Arc::clone(tls);
-    joined(tokio::task::spawn_blocking(move || tls()).await)
+    joined(&mut tokio::task::spawn_blocking(move || tls())).await
 }
 
-/// The result of a blocking task, whose panic is ours.
-fn joined<T>(result: std::result::Result<T, tokio::task::JoinError>) -> T {
-    result.unwrap_or_else(|error| match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(error) => panic!("the runtime ends before its uplink: {error}"),
-    })
+/// The result of a blocking task. Its panic is ours; that it was never run means that the runtime ends, and we with it.
+async fn joined<T>(task: &mut JoinHandle<T>) -> T {
+    match task.await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => pending().await,
+        },
+    }
 }
 
 /// Returns when the uplink must end, done or not.

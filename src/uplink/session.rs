@@ -147,21 +147,17 @@ impl<W: EventWriter> Background<W> {
 
     /// Brings everything to an end, so that no acknowledgement that came in is forgotten.
     async fn settle(mut self, link: &mut Link<W>) {
-        if let Some(preparing) = self.preparing.take() {
-            let (feeder, _) = joined(preparing.await);
+        if let Some(mut preparing) = self.preparing.take() {
+            let (feeder, _) = joined(&mut preparing).await;
             link.feeder = Some(feeder);
         }
         // One that was under way, and one for what came in meanwhile.
         for _ in 0..2 {
-            if let Some(recording) = self.recording.take() {
-                let (seq, result) = joined(recording.await);
+            self.record(link);
+            if let Some(mut recording) = self.recording.take() {
+                let (seq, result) = joined(&mut recording).await;
                 Self::recorded(link, seq, result);
             }
-            self.record(link);
-        }
-        if let Some(recording) = self.recording.take() {
-            let (seq, result) = joined(recording.await);
-            Self::recorded(link, seq, result);
         }
     }
 }
@@ -316,7 +312,7 @@ async fn advance(
 /// The result of a blocking task, where there is one.
 async fn handle<T>(task: Option<&mut JoinHandle<T>>) -> T {
     match task {
-        Some(task) => joined(task.await),
+        Some(task) => joined(task).await,
         None => pending().await,
     }
 }

@@ -43,7 +43,7 @@ impl Receiver {
             cautious: false,
             settings,
             status,
-            complaint: Complaint::default(),
+            complaints: Complaints::default(),
         };
         let session = tokio::spawn(async move {
             let ended = session::run(&mut link, &endpoint, ours).await;
