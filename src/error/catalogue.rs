@@ -46,6 +46,34 @@ codes! {
     SettingsInvalid = 122, "A setting has a value that is not allowed, an unknown name, or the file is not TOML.",
         "Correct the line that the message names; it says what is allowed there.";
     // --- E2xx: certificates and keys ---
+    CertificateUnreadable = 211, "A certificate file does not exist or cannot be read by this user.",
+        "Check that the file is where the message says, and its owner and mode (`chown`, `chmod 600`).";
+    CertificateInvalid = 212, "A certificate file holds no certificate in PEM form, or one that was damaged.",
+        "Copy the file again as it was handed over in the onboarding; it begins with `-----BEGIN CERTIFICATE-----`.";
+    KeyUnreadable = 213, "The key file does not exist or cannot be read by this user.",
+        "Check that the file is where the message says, and its owner and mode (`chown`, `chmod 600`).";
+    KeyInvalid = 214, "The key file holds no private key in PEM form, or one of a kind that is not supported.",
+        "Copy the file again as it was handed over in the onboarding; PKCS#8, PKCS#1 and SEC1 keys are read.";
+    KeyEncrypted = 215, "The private key is protected by a passphrase, which a service cannot enter.",
+        "Write it without one, readable for this user alone: `umask 077; openssl pkey -in OLD -out NEW-key.pem`.";
+    KeyMismatch = 216, "The private key does not belong to the certificate.",
+        "Put the two files of one and the same onboarding next to each other, and remove those of another.";
+    RootsUnusable = 217, "There is no CA certificate to check the other side's certificate against.",
+        "Install the system's CA certificates (package ca-certificates), or name a CA file in `tls.ca`.";
+    ServerUntrusted = 221, "The server's certificate was not issued by a CA that this installation trusts.",
+        "Make sure that no HTTPS proxy or firewall opens the connection; where a CA of its own is meant, name it in `tls.ca`.";
+    ServerWrongName = 222, "The server's certificate is for other names than the one that was connected to.",
+        "Check the endpoint in the settings and what the name resolves to on this host.";
+    ServerExpired = 223, "By this host's clock the server's certificate is not valid any more, or not yet.",
+        "Check this host's clock; where it is right, tell the SOC team.";
+    ServerInvalid = 224, "The server's certificate cannot be used for what it is shown for.",
+        "Check the endpoint in the settings; where it is right, tell the SOC team what the message says.";
+    ClientRefused = 225, "The server does not accept this installation's certificate.",
+        "Check its issuer and that it is still valid; where both are right, ask the SOC team whether it is let in.";
+    TlsFailed = 226, "No TLS connection came about, for a reason that is not a certificate.",
+        "Check that the port is the right one and that no HTTPS proxy or firewall stands in between.";
+    PkiFailed = 231, "A certificate of the throw-away PKI could not be made.",
+        "Read what the message says; an empty directory makes a new CA.";
     // --- E3xx: engine, image, container ---
     // --- E4xx: endpoints, ports, clock ---
     // --- E5xx: listener and messages ---
