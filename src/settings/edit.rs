@@ -124,7 +124,8 @@ fn set(text: &str, section: &str, key: &str, value: &str) -> String {
     };
     let commented = lines(text, body.clone()).find(|line| commented_key(&text[line.clone()]) == Some(key));
     if let Some(line) = commented {
-        return replaced(text, line, &format!("{key} = {value}"));
+        let shown = uncommented(&text[line.clone()], key, value);
+        return replaced(text, line, &shown);
     }
     let end_of_line = if text[..body.start].ends_with("\r\n") { "\r\n" } else { "\n" };
     // A section's name can be the last line, without an end.
@@ -207,7 +208,18 @@ fn lines(text: &str, part: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 
 /// The key that a line such as `#syslog_port = 1514` shows. `# text` is prose.
 fn commented_key(line: &str) -> Option<&str> {
-    let (key, _) = line.strip_prefix('#')?.split_once('=')?;
+    let (key, _) = line.trim_start().strip_prefix('#')?.split_once('=')?;
     let key = key.trim_end();
     (!key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then_some(key)
+}
+
+/// Such a line without its `#` and with the new value; what stands behind the value stays.
+fn uncommented(line: &str, key: &str, value: &str) -> String {
+    let bare = line.replacen('#', "", 1);
+    let span = Document::parse(bare.as_str()).ok().and_then(|document| document.as_table().get(key)?.span());
+    match span {
+        Some(span) => replaced(&bare, span, value),
+        // Not a whole setting: a list of several lines, or somebody's notes.
+        None => format!("{key} = {value}"),
+    }
 }

@@ -303,6 +303,28 @@ proptest! {
     }
 
     #[test]
+    fn every_other_line_stays_whatever_people_put_between(
+        notes in proptest::collection::vec((0_usize..200, "(# ?[^\\p{C}]{0,20}| {0,3})"), 0..20)
+    ) {
+        let mut lines: Vec<String> = TEMPLATE.lines().map(str::to_owned).collect();
+        for (at, note) in notes {
+            lines.insert(at % (lines.len() + 1), note);
+        }
+        let text = lines.join("\n");
+        prop_assume!(parse(&text, path()).is_ok());
+        let changes = Changes {
+            syslog_port: Change::Set(514),
+            sudo: Change::Set(true),
+            ca: Change::Set("ca.pem".to_owned()),
+            ..Changes::default()
+        };
+        let edited = edit(&text, &changes, path()).unwrap();
+        let changed: Vec<_> = edited.split('\n').zip(text.split('\n')).filter(|(new, old)| new != old).collect();
+        prop_assert_eq!(edited.split('\n').count(), text.split('\n').count());
+        prop_assert_eq!(changed.len(), 3, "{:?}", changed);
+    }
+
+    #[test]
     fn no_text_makes_the_reader_panic(text in "(\\[{0,2}(listener|normaliser\\.source|x)\\]{0,2}|[a-z_]{1,8}|[=\n\"{},.\\[\\]#0-9 ]){0,40}") {
         let _ = parse(&text, path());
     }
@@ -335,6 +357,12 @@ fn edits() -> Vec<(&'static str, Changes, &'static str)> {
             "[spool]\n#syslog_port = 1\n[listener]\n# text\nsyslog_port = 6\n#x = 1\n",
         ),
         ("[listener]\r\n#syslog_port = 1514\r\n", port(6), "[listener]\r\nsyslog_port = 6\r\n"),
+        (
+            "[listener]\n  #syslog_port = 1514   # 514 is rsyslog's\n",
+            port(6),
+            "[listener]\n  syslog_port = 6   # 514 is rsyslog's\n",
+        ),
+        ("[listener]\n#syslog_port = see below\n", port(6), "[listener]\nsyslog_port = 6\n"),
         // No line at all.
         ("[listener] # c\n# text\n[spool]\n", port(6), "[listener] # c\nsyslog_port = 6\n# text\n[spool]\n"),
         ("[listener]\r\n# text\r\n", port(6), "[listener]\r\nsyslog_port = 6\r\n# text\r\n"),
