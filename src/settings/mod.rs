@@ -3,7 +3,7 @@
 //! A value of these types is already right: everything that can be wrong about a setting is found while reading it,
 //! and is named there with its line, its key and what is allowed. Defaults are the manual's.
 //!
-//! [`keys`] describes the file once; [`parse()`] reads it, [`render`] writes it the first time, and [`edit()`] changes
+//! `keys` describes the file once; [`parse()`] reads it, [`render`] writes it the first time, and [`edit()`] changes
 //! single values in it for setup's options.
 
 mod edit;
