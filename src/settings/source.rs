@@ -124,6 +124,7 @@ mod tests {
             ("::/0", "203.0.113.9", false),
             ("2001:db8::1", "2001:db8::1", true),
             ("2001:db8::1", "2001:db8::2", false),
+            ("2001:db8::/64", "203.0.113.9", false),
         ] {
             assert_eq!(row(network).contains(sender.parse().unwrap()), inside, "{network} {sender}");
         }

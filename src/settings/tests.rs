@@ -131,6 +131,12 @@ fn all_errors_of_a_file_are_named_at_once_in_its_order() {
     let lines: Vec<String> =
         errors(text).iter().map(|error| error.split(": ").next().unwrap().to_owned()).collect();
     assert_eq!(lines, ["f.toml:2", "f.toml:3", "f.toml:5", "f.toml:7", "f.toml:8"]);
+
+    // Sections are read one after the other, even where one is continued behind another.
+    let text =
+        "[[normaliser.source]]\nnetwork = 1\ntime_zone = \"UTC\"\n[spool]\nx = 1\n[normaliser]\ny = 1\n";
+    let lines: Vec<String> = errors(text).iter().map(|error| error[..8].to_owned()).collect();
+    assert_eq!(lines, ["f.toml:2", "f.toml:5", "f.toml:7"]);
 }
 
 #[test]
@@ -405,6 +411,7 @@ fn an_edit_that_would_make_the_file_wrong_is_refused() {
     let error = edit("", &wrong_id, path()).unwrap_err();
     assert_eq!(error.code(), Code::SettingsInvalid);
     assert!(error.what().contains("connector.id = \"a b\"") && error.what().contains("1 to 64"), "{error}");
+    assert!(!error.what().contains("f.toml"), "it is the option that is wrong, not the file: {error}");
     let error = edit("[spool]\nmax_mib = 1\n", &Changes::default(), path()).unwrap_err();
     assert!(error.what().contains("f.toml:2: spool.max_mib"), "{error}");
 }
@@ -436,6 +443,10 @@ fn setup_writes_the_file_once_and_keeps_id_and_edits() {
         "an option not given keeps what was set"
     );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    let inode = |file: &Path| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(file).unwrap());
+    let before = inode(&file);
+    prepare(&install, &docker).unwrap();
+    assert_eq!(inode(&file), before, "a file that needs no change is not written");
 
     let (_other_dir, other) = self::install();
     assert_ne!(prepare(&other, &Changes::default()).unwrap().connector.id, first.connector.id);
