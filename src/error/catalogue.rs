@@ -1,7 +1,7 @@
 //! Every error code with its cause and remedy, in one place. A code, once released, keeps its meaning for ever.
 //!
 //! E1xx directory, state and settings; E2xx certificates and keys; E3xx engine, image and container; E4xx endpoints,
-//! ports and clock; E5xx listener and messages; E6xx spool and disk; E7xx uplink; E8xx incubator, `test` and `sample`;
+//! ports, clock and what else setup checks of the host; E5xx listener and messages; E6xx spool and disk; E7xx uplink; E8xx incubator, `test` and `sample`;
 //! E9xx the program itself.
 
 macro_rules! codes {
@@ -74,8 +74,50 @@ codes! {
         "Check that the port is the right one and that no HTTPS proxy or firewall stands in between.";
     PkiFailed = 231, "A certificate of the throw-away PKI could not be made.",
         "Read what the message says; an empty directory makes a new CA.";
+    CertificateMissing = 232, "The client certificate or its key is not in the installation directory.",
+        "Copy the two files of the onboarding, *-cert.pem and *-key.pem, into the installation directory.";
+    CertificateAmbiguous = 233, "There are several client certificates or keys, so it is not clear which to use.",
+        "Leave one *-cert.pem and one *-key.pem in the installation directory and move the others elsewhere.";
+    KeyExposed = 234, "Other users of this host can read or change the private key.",
+        "Take their rights away with the `chmod` that the message shows; if the host has other users, ask for a new key.";
+    CertificateExpired = 235, "The client certificate is not valid any more.",
+        "Check this host's clock; where it is right, ask the SOC team for a new certificate.";
+    CertificateNotYetValid = 236, "The client certificate is not valid yet.",
+        "Check this host's clock; where it is right, wait until the time that the message names.";
+    CertificateEndsSoon = 237, "The client certificate ends soon; after that no event is accepted.",
+        "Ask the SOC team for a new certificate now, put both files in place of the old ones and run setup again.";
+    CertificateNotForClients = 238, "The certificate must not be used by a client, so every server would refuse it.",
+        "Copy the client certificate of the onboarding; a server's or a CA's certificate does not serve here.";
+    CertificateWrongIssuer = 239, "The client certificate was not issued by the CA that the SOC accepts.",
+        "Copy the certificate of the onboarding; where another CA is meant, set its common name in `tls.issuer`.";
     // --- E3xx: engine, image, container ---
-    // --- E4xx: endpoints, ports, clock ---
+    // --- E4xx: endpoints, ports, clock, host ---
+    NameUnresolved = 401, "A server's name could not be resolved to an address.",
+        "Check this host's name servers (/etc/resolv.conf) and the endpoint in the settings.";
+    ConnectFailed = 402, "No TCP connection to a server came about; most often a firewall stands in between.",
+        "Let this host reach the address and port that the message names directly, not through an HTTPS proxy.";
+    HandshakeSilent = 403, "A server accepted the TCP connection and then said nothing.",
+        "Check that no firewall or proxy holds the connection, and that the port speaks TLS; else tell the SOC team.";
+    HandshakeClosed = 404, "A server closed the connection during the TLS handshake or right after it.",
+        "Check that no firewall or proxy breaks the connection; where none does, tell the SOC team.";
+    PortBusy = 411, "Another program listens on the syslog port.",
+        "Stop that program, or choose another port with `setup --syslog-port N`.";
+    PortPrivileged = 412, "An ordinary user must not open a port as low as this.",
+        "Run setup as root or with `--sudo`, or choose a port from 1024 on with `setup --syslog-port N`.";
+    ClockOff = 421, "This host's clock and the incubator's differ.",
+        "Let this host take the time from a server (`timedatectl set-ntp true`); timestamps of events depend on it.";
+    ClockUnchecked = 422, "This host's clock could not be compared with the incubator's.",
+        "Check that this host takes its time from a server (`timedatectl`); the message says why it was not compared.";
+    DiskSmall = 431, "The file system of the installation directory has too little free space.",
+        "Free space there, or lower `spool.max_mib` or `spool.reserve_mib` in the settings.";
+    DirExposed = 432, "The installation directory belongs to another user, or every user can write into it.",
+        "Make it this user's own with the `chown` or `chmod` that the message shows, or run setup as its owner.";
+    EngineTooOld = 441, "The container engine is too old, or its version could not be told.",
+        "Install Podman 3.0 or newer, or Docker 20.10 or newer.";
+    SubordinateIdsMissing = 442, "This user has too few subordinate user or group ids, which rootless Podman needs.",
+        "Give the user some with the `usermod` that the message shows, then run `podman system migrate`.";
+    EngineNoAccess = 443, "This user must not use Docker.",
+        "Run setup as root or with `--sudo`, or add the user to the group docker, whose members are as good as root.";
     // --- E5xx: listener and messages ---
     // --- E6xx: spool and disk ---
     // --- E7xx: uplink ---
