@@ -25,20 +25,49 @@ struct Prefix<'a> {
     structured_data: Option<&'a [u8]>,
     /// The device says that its clock is not set.
     unsynchronised: bool,
+    /// There was a sequence number.
+    numbered: bool,
     parts: usize,
+}
+
+/// Where a header stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Behind PRI.
+    First,
+    /// Behind a relay's timestamp and host.
+    BehindHost,
 }
 
 /// Reads a message that has something in front of its timestamp.
 pub fn prefixed(text: &[u8]) -> Option<Parsed<'_>> {
+    header(text, Place::First)
+}
+
+/// Reads a device's own header behind the timestamp and host of a relay. The device's name and time are nearer to the
+/// event, its time only where its clock is set.
+pub fn relayed<'a>(outer: &Parsed<'a>, text: &'a [u8]) -> Option<Parsed<'a>> {
+    let inner = header(text, Place::BehindHost)?;
+    Some(Parsed { host: inner.host.or(outer.host), ..inner })
+}
+
+fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {
     let mut prefix = Prefix::default();
     let mut rest = text;
-    while prefix.parts < MAX_PARTS {
+    while prefix.parts <= MAX_PARTS {
         rest = skip_spaces(rest);
         if let Some((when, behind)) = moment(rest, &mut prefix) {
-            // A timestamp without anything in front of it belongs to other rules.
-            return (prefix.parts > 0).then(|| finish(prefix, when, behind)).flatten();
+            // A timestamp without anything in front of it belongs to other rules, unless a colon follows it.
+            let own =
+                prefix.parts > 0 || (place == Place::BehindHost && skip_spaces(behind).starts_with(b":"));
+            let when = if place == Place::BehindHost && prefix.unsynchronised { When::Missing } else { when };
+            return own.then(|| finish(&prefix, when, behind)).flatten();
         }
         if let Some(found) = tag::mnemonic(rest) {
+            if prefix.host.is_some() && !prefix.numbered {
+                // A name alone before a mnemonic is a process, a TAG.
+                return None;
+            }
             let mut parsed = Parsed::new("cisco", rest);
             parsed.set_tag(found);
             return Some(Parsed { host: prefix.host, structured_data: prefix.structured_data, ..parsed });
@@ -80,19 +109,14 @@ pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
     parsed
 }
 
-/// Joins a device's own header with that of the relay before it. The device's name and time are nearer to the event, its
-/// time only where its clock is set.
-pub fn relayed<'a>(outer: Parsed<'a>, inner: Parsed<'a>) -> Parsed<'a> {
-    Parsed { host: inner.host.or(outer.host), ..inner }
-}
-
 /// One part in front of the timestamp; says what follows it.
 fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
     let digits = leading_digits(text);
     if (1..=MAX_SEQUENCE_DIGITS).contains(&digits)
         && let Some(rest) = text[digits..].strip_prefix(b":")
     {
-        return matches!(rest.first(), Some(b' ')).then_some(rest);
+        prefix.numbered = true;
+        return (rest.first() == Some(&b' ')).then_some(rest);
     }
     match text.first()? {
         b':' => Some(&text[1..]),
@@ -112,20 +136,20 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
         }
         _ => {
             // A node of IOS XR has its colon right before the timestamp.
-            let limit = text.len().min(64);
-            if let Some(colon) = memchr::memchr(b':', &text[..limit])
-                && memchr::memchr(b'/', &text[..colon]).is_some()
-                && let Some(last) =
-                    text[..limit].windows(5).position(|five| five.starts_with(b"CPU") && five.ends_with(b":"))
-            {
-                let end = last + 5;
-                return text[..end].iter().all(|&byte| byte != b' ').then(|| &text[end..]);
+            if let Some(len) = node(text) {
+                return Some(&text[len..]);
             }
             let (name, rest) = word(text);
             // The prefix that IOS XR can be told to send is a bare name before the node.
             let name = match name.strip_suffix(b":") {
                 Some(name) => name,
-                None if prefix.parts > 0 && is_node(skip_spaces(rest)) => name,
+                None if node(skip_spaces(rest)).is_some() => name,
+                // ASA sets its name off with a space on both sides of the colon.
+                None if rest.starts_with(b" : %") => {
+                    prefix.numbered = true;
+                    prefix.host = Some(name).filter(|name| host::is_host(name));
+                    return prefix.host.map(|_| &rest[2..]);
+                }
                 None => return None,
             };
             (prefix.host.is_none() && host::is_host(name) && rest.len() > 1).then(|| {
@@ -136,9 +160,13 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
     }
 }
 
-fn is_node(text: &[u8]) -> bool {
-    let (first, _) = word(text);
-    first.contains(&b'/') && first.windows(3).any(|three| three == b"CPU")
+/// `RP/0/RSP0/CPU0:` before a timestamp: the length with the colon.
+fn node(text: &[u8]) -> Option<usize> {
+    let (first, _) = word(&text[..text.len().min(64)]);
+    let cpu = memchr::memmem::find(first, b"/CPU")?;
+    let digits = leading_digits(&first[cpu + 4..]);
+    let colon = cpu + 4 + digits;
+    (digits > 0 && first.get(colon) == Some(&b':')).then_some(colon + 1)
 }
 
 /// A timestamp with its mark, or an uptime, before a colon.
@@ -156,32 +184,39 @@ fn moment<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<(When<'a>, &'a 
     Some((When::Missing, &unmarked[len..]))
 }
 
-/// `hh:mm:ss`, `1w2d`, `2d03h`, `1y5w` before a colon: the length.
+/// `hh:mm:ss`, `hh:mm:ss.fff`, `1w2d`, `2d03h`, `1y5w` before a colon: the length.
 fn uptime(text: &[u8]) -> Option<usize> {
-    let len = text
-        .iter()
-        .take(12)
-        .position(|byte| !byte.is_ascii_alphanumeric() && *byte != b':' && *byte != b'.')?;
-    let len = if text[..len].ends_with(b":") { len - 1 } else { return None };
-    let (mut groups, mut at) = (0, 0);
-    while at < len {
-        let digits = leading_digits(&text[at..len]);
+    let mut at = 0;
+    let mut groups = 0;
+    let mut unit = 0;
+    while groups < 4 {
+        let digits = leading_digits(&text[at..]);
         if !(1..=3).contains(&digits) {
             return None;
         }
         at += digits;
         groups += 1;
-        match text[at..len].first() {
-            None => break,
-            Some(b':' | b'y' | b'w' | b'd' | b'h' | b'm' | b's' | b'.') => at += 1,
-            Some(_) => return None,
+        match *text.get(at)? {
+            b':' if groups >= 3 && unit == b':' => return Some(at),
+            b'.' if groups == 3 && unit == b':' => at += 1,
+            b':' if groups < 3 && (groups == 1 || unit == b':') => {
+                unit = b':';
+                at += 1;
+            }
+            b'y' | b'w' | b'd' | b'h' if unit != b':' => {
+                at += 1;
+                if groups >= 2 && text.get(at) == Some(&b':') {
+                    return Some(at);
+                }
+            }
+            _ => return None,
         }
     }
-    (groups >= 2).then_some(len)
+    None
 }
 
 /// What follows the timestamp.
-fn finish<'a>(prefix: Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<Parsed<'a>> {
+fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<Parsed<'a>> {
     let spaced = skip_spaces(behind);
     let mut parsed = if let Some(rest) = spaced.strip_prefix(b":") {
         behind_colon(without_space(rest))

@@ -143,14 +143,21 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, outer: 
             text = skip_spaces(rest);
         }
     }
-    if let Some(tag) = tag::mnemonic(text) {
+    // NX-OS names a virtual device context between two marks.
+    let mnemonic = text
+        .strip_prefix(b"%$ ")
+        .and_then(|inner| {
+            memchr::memmem::find(&inner[..inner.len().min(64)], b" %$ ").map(|end| &inner[end + 4..])
+        })
+        .unwrap_or(text);
+    if let Some(tag) = tag::mnemonic(mnemonic) {
         parsed.rule = "cisco";
         parsed.set_tag(tag);
         return parsed;
     }
     if outer {
-        if let Some(inner) = cisco::prefixed(text) {
-            return cisco::relayed(parsed, inner);
+        if let Some(inner) = cisco::relayed(&parsed, text) {
+            return inner;
         }
         if let Some(inner) = relayed(text) {
             return inner;

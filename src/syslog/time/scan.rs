@@ -229,7 +229,7 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
         if year.is_none()
             && text.get(end) == Some(&b' ')
             && leading_digits(&text[end + 1..]) == 4
-            && ends_word(text.get(end + 5))
+            && ends_year(&text[end + 5..])
             && let Some(behind) = plausible_year(&text[end + 1..end + 5])
         {
             year = Some(behind);
@@ -401,6 +401,11 @@ fn spaced_zone(text: &[u8]) -> Option<(Zone<'_>, usize)> {
 
 fn ends_word(byte: Option<&u8>) -> bool {
     matches!(byte, None | Some(b' ' | b':' | b'\t' | b'|' | b']' | b',' | b')'))
+}
+
+/// A year is not the first group of an IPv6 address.
+fn ends_year(rest: &[u8]) -> bool {
+    matches!(rest, [] | [b' ', ..] | [b':'] | [b':', b' ', ..])
 }
 
 fn leading_digits(text: &[u8]) -> usize {
