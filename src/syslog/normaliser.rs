@@ -181,8 +181,9 @@ mod tests {
     use super::*;
     use crate::batch::Transport;
     use crate::clock::UnixMicros;
+    use proptest::prelude::*;
 
-    pub(super) fn origin(source: &str) -> Origin {
+    fn origin(source: &str) -> Origin {
         Origin {
             // 2026-11-22T03:00:00.000001Z
             received: UnixMicros(1_795_316_400_000_001),
@@ -218,6 +219,44 @@ mod tests {
         assert_eq!(event["connector"]["cut"], true);
         assert_eq!(event["hostName"], "192.0.2.1");
         assert_eq!(event["timestamp"], "2026-11-22T03:00:00.000001Z");
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_becomes_an_event(raw in prop::collection::vec(any::<u8>(), 0..300), seq: u64) {
+            let mut out = b"before".to_vec();
+            let mut normaliser = Normaliser::new(&settings::Normaliser::default(), "id \"1\"");
+            let rule = normaliser.write_event(&mut out, seq, &origin("[2001:db8::1]:9"), &raw);
+            let event: serde_json::Value = serde_json::from_slice(&out[6..]).unwrap();
+            prop_assert_eq!(event["event_raw"].as_str(), Some(&*String::from_utf8_lossy(&raw)));
+            prop_assert_eq!(event["connector"]["raw_base64"].is_string(), std::str::from_utf8(&raw).is_err());
+            prop_assert_eq!(&event["connector"]["parse"], rule);
+            prop_assert_eq!(&event["connector"]["id"], "id \"1\"");
+            prop_assert_eq!(&event["connector"]["seq"], seq);
+            prop_assert_eq!(&event["connector"]["source"], "[2001:db8::1]:9");
+        }
+
+        #[test]
+        fn text_comes_out_as_it_went_in(head in "(<[0-9]{1,3}>)?(1 )?(Oct 11 22:14:15 )?", text in "(?s).{0,120}") {
+            let raw = head + &text;
+            let event: serde_json::Value =
+                serde_json::from_str(&event(&origin("192.0.2.1:1"), raw.as_bytes())).unwrap();
+            prop_assert_eq!(event["event_raw"].as_str(), Some(raw.as_str()));
+            prop_assert!(raw.ends_with(event["body"].as_str().unwrap()));
+        }
+    }
+
+    #[test]
+    fn the_sender_is_told_apart_from_message_to_message() {
+        let mut normaliser = Normaliser::new(&settings::Normaliser::default(), "id-1");
+        for source in ["192.0.2.1:1", "192.0.2.2:1", "192.0.2.2:2", "[::ffff:192.0.2.3]:1", "192.0.2.1:1"] {
+            let mut out = Vec::new();
+            normaliser.write_event(&mut out, 1, &origin(source), b"<13>x");
+            let event: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            let shown = source.replace("[::ffff:", "").replace(']', "");
+            assert_eq!(event["connector"]["source"], shown);
+            assert_eq!(event["hostName"], shown.split(':').next().unwrap());
+        }
     }
 
     #[test]

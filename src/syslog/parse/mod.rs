@@ -124,3 +124,6 @@ fn skip_spaces(text: &[u8]) -> &[u8] {
 fn leading_digits(text: &[u8]) -> usize {
     text.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
+
+#[cfg(test)]
+mod tests;

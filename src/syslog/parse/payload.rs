@@ -24,7 +24,7 @@ pub fn bare(text: &[u8]) -> Option<Parsed<'_>> {
 
 /// Adds host and timestamp from the payload where the header has none.
 pub fn supplement(parsed: &mut Parsed<'_>) {
-    let body = &parsed.body[..parsed.body.len().min(MAX_SEARCHED_BYTES)];
+    let body = searched(parsed.body);
     let found = match body.first() {
         Some(b'C') if tag::is_payload(body) => cef(body),
         Some(b'L') if tag::is_payload(body) => leef(body),
@@ -40,6 +40,16 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
     {
         parsed.when = when;
     }
+}
+
+/// The part of a payload that is searched, which ends between two values.
+fn searched(body: &[u8]) -> &[u8] {
+    if body.len() <= MAX_SEARCHED_BYTES {
+        return body;
+    }
+    let body = &body[..MAX_SEARCHED_BYTES];
+    let end = body.iter().rposition(|byte| matches!(byte, b' ' | b',' | b'\t' | b'|' | b'^')).unwrap_or(0);
+    &body[..end]
 }
 
 #[derive(Default)]
@@ -122,7 +132,7 @@ fn is_key_value(text: &[u8]) -> bool {
 /// `timezone`, or `timestamp`), `SonicWall` and Stormshield (`fw`, `time`).
 fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
-    let (mut date, mut time, mut zone): (Option<&[u8]>, Option<&[u8]>, Option<&[u8]>) = (None, None, None);
+    let [mut date, mut time, mut zone] = [None; 3];
     for (key, value) in (Pairs { rest: body }) {
         match key {
             b"devname" | b"device_name" | b"fw" => found.host = found.host.or(Some(value)),
@@ -135,7 +145,7 @@ fn key_value(body: &[u8]) -> Found<'_> {
     }
     found.when = found.when.or_else(|| match (date, time) {
         (Some(date), Some(time)) => date_and_time(date, time, zone),
-        (None, Some(time)) => stamp(time),
+        (None, Some(time)) => stamp(time).map(|when| in_zone(when, zone)),
         _ => None,
     });
     found
@@ -159,9 +169,19 @@ fn date_and_time<'a>(date: &'a [u8], time: &'a [u8], zone: Option<&'a [u8]>) -> 
         minute,
         second: small(second.next())?,
         fraction: second.next().filter(|digits| digits.iter().all(u8::is_ascii_digit)).unwrap_or_default(),
-        zone: zone.map_or(Zone::Unnamed, scan::zone),
+        zone: Zone::Unnamed,
     };
-    Some(When::Civil(stamp))
+    Some(in_zone(When::Civil(stamp), zone))
+}
+
+/// A timestamp that names no zone, in the one that another pair names.
+fn in_zone<'a>(when: When<'a>, zone: Option<&'a [u8]>) -> When<'a> {
+    match (when, zone) {
+        (When::Civil(stamp @ Stamp { zone: Zone::Unnamed, .. }), Some(zone)) => {
+            When::Civil(Stamp { zone: scan::zone(zone), ..stamp })
+        }
+        (when, _) => when,
+    }
 }
 
 /// `key=value` and `key="value"` one after another.
@@ -193,8 +213,7 @@ impl<'a> Iterator for Pairs<'a> {
 
 /// Palo Alto's CSV: a field for future use, time of reception, serial number, type; then, by type, the device's name.
 fn palo_alto(body: &[u8]) -> Option<Found<'_>> {
-    let body = &body[..body.len().min(MAX_SEARCHED_BYTES)];
-    let mut fields = Csv { rest: Some(body) };
+    let mut fields = Csv { rest: Some(searched(body)) };
     let future_use = fields.next()?;
     let received = fields.next()?;
     if future_use.is_empty() || future_use.len() > 2 || !future_use.iter().all(u8::is_ascii_digit) {

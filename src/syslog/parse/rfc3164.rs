@@ -21,7 +21,9 @@ use super::{Parsed, cisco, host, leading_digits, skip_spaces, without_space, wor
 use crate::syslog::time::scan::{self, Form, Scanned};
 
 /// The severities that F5 prints between host and TAG.
-const LEVELS: [&[u8]; 12] = [
+const LEVELS: [&[u8]; 14] = [
+    b"trace",
+    b"fatal",
     b"emerg",
     b"panic",
     b"alert",
@@ -98,7 +100,7 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
     if let Some(parsed) = forwarded(text) {
         return parsed;
     }
-    if is_repetition(text) {
+    if is_own_word(text) {
         return Parsed::new("rfc3164-no-host", text);
     }
     if let Some(rest) = descriptor(text) {
@@ -120,12 +122,18 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
     }
     // A message of one word has no header: the word is the text, unless it is an address.
     let lone = skip_spaces(behind).is_empty();
+    // A logging library's severity stands where it puts no host.
+    if first.iter().all(u8::is_ascii_uppercase)
+        && LEVELS.iter().any(|level| level.eq_ignore_ascii_case(first))
+    {
+        return without_host("rfc3164-no-host");
+    }
     if host::is_address(first) || (!lone && host::is_host(first) && !first.contains(&b':')) {
         return behind_host(first, behind, rule_of(form), outer);
     }
     if !lone
         && let Some(name) = host::without_port(first)
-        && (host::is_address(name) || first[0] == b'[' || tag::scan(skip_spaces(behind)).is_some())
+        && (host::is_address(name) || (first[0] != b'[' && tag::scan(skip_spaces(behind)).is_some()))
     {
         return behind_host(name, behind, rule_of(form), outer);
     }
@@ -166,7 +174,7 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, outer: 
     if let Some(inner) = forwarded(text) {
         return inner;
     }
-    if is_repetition(text) {
+    if is_own_word(text) {
         return parsed;
     }
     if let Some(rest) = descriptor(text) {
@@ -178,17 +186,33 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, outer: 
     parsed
 }
 
-/// Takes the TAG at the start of `text`, also where a severity (F5) or an address stands before it.
+/// Takes the TAG at the start of `text`, also where a severity (F5), an address, or a serial number (`WatchGuard`) stands
+/// before it.
 fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
     let text = skip_spaces(text);
     let (first, behind) = word(text);
-    if (LEVELS.contains(&first) || host::is_address(first))
-        && let Some(tag) = tag::scan(skip_spaces(behind)).filter(|tag| tag.colon)
+    let behind = skip_spaces(behind);
+    let behind = if is_serial_number(first) { without_parenthesis(behind) } else { behind };
+    if (LEVELS.contains(&first) || host::is_address(first) || is_serial_number(first))
+        && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon)
     {
         parsed.set_tag(tag);
     } else if let Some(tag) = tag::scan(text) {
         parsed.set_tag(tag);
     }
+}
+
+/// `WatchGuard`: thirteen capital letters and digits.
+fn is_serial_number(word: &[u8]) -> bool {
+    word.len() == 13
+        && word[0].is_ascii_digit()
+        && word.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+}
+
+/// Without the time in parentheses that `WatchGuard` puts behind its serial number.
+fn without_parenthesis(text: &[u8]) -> &[u8] {
+    let (first, behind) = word(text);
+    if first.starts_with(b"(") && first.ends_with(b")") { skip_spaces(behind) } else { text }
 }
 
 /// AIX: a relay that names the origin in the text.
@@ -200,17 +224,23 @@ fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
         return None;
     }
     let mut parsed = Parsed { host: Some(name), ..Parsed::new("aix", without_space(behind)) };
-    if !is_repetition(parsed.body) {
+    if !is_own_word(parsed.body) {
         set_tag(&mut parsed, behind);
     }
     Some(parsed)
 }
 
-/// What daemons write in place of a message that came again, or of none.
-fn is_repetition(text: &[u8]) -> bool {
-    [&b"last message repeated "[..], b"last message buffered ", b"message repeated ", b"-- MARK --"]
-        .iter()
-        .any(|start| text.starts_with(start))
+/// What syslog daemons write for themselves, without a host before it.
+fn is_own_word(text: &[u8]) -> bool {
+    const STARTS: [&[u8]; 6] = [
+        b"last message repeated ",
+        b"last message buffered ",
+        b"message repeated ",
+        b"-- MARK --",
+        b"syslogd started: BusyBox",
+        b"syslogd exiting",
+    ];
+    STARTS.iter().any(|start| text.starts_with(start))
 }
 
 /// A second complete header, timestamp, host and TAG, behind a relay's.

@@ -371,3 +371,6 @@ impl Seeker {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;
