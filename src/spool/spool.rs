@@ -419,7 +419,7 @@ impl Spool {
         self.fs.rename(&old, &self.dir.join(complete.to_string()))?;
         lock(&self.shared).index.update(complete.number, |segment| {
             segment.name = complete;
-            segment.end = u64::MAX;
+            segment.end = unfinished.durable_len;
             segment.size_bytes = unfinished.durable_len + FOOTER_BYTES;
         });
         self.fs.sync_dir(&self.dir)

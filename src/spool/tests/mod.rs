@@ -1,5 +1,7 @@
 //! Tests of the spool, by kind of failure.
 
+mod disk;
+mod model;
 mod plain;
 
 use super::{Options, Spool};
