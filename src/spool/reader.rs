@@ -86,8 +86,13 @@ impl Reader {
         result
     }
 
-    /// Whether a segment failed so often that it is given up.
+    /// Whether a segment cannot be read even when its unreadable places are passed by.
     pub fn has_given_up(&self, number: u64) -> bool {
+        self.failed.is_some_and(|(failed, times)| failed == number && times > ATTEMPTS)
+    }
+
+    /// Whether a segment failed so often that its unreadable places are passed by.
+    fn salvages(&self, number: u64) -> bool {
         self.failed.is_some_and(|(failed, times)| failed == number && times >= ATTEMPTS)
     }
 
@@ -104,7 +109,7 @@ impl Reader {
         if self.position.as_ref().is_none_or(|position| position.number != number || position.next > from) {
             self.position = None;
             let file = fs.open(&dir.join(segment.name.to_string()), false)?;
-            let salvage = self.has_given_up(number);
+            let salvage = self.salvages(number);
             let header = match Header::read(&*file) {
                 Err(error) if !salvage => return Err(error),
                 header => header.unwrap_or(None),

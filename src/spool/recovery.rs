@@ -11,7 +11,7 @@
 
 use super::fs::{Entry, FileSystem};
 use super::queue::Chunk;
-use super::segment::{HEADER_BYTES, Header, Name, Scanner, Step};
+use super::segment::{FOOTER_BYTES, Footer, HEADER_BYTES, Header, Name, Scanner, Step};
 use super::state::{self, Mark, State};
 use super::{Findings, StateFound};
 use crate::batch::Batch;
@@ -248,6 +248,9 @@ fn scan(
     let file = fs.open(&dir.join(name.to_string()), false)?;
     let header = Header::read(&*file).unwrap_or(None);
     let seed = header.map_or(state.seed, |header| header.seed);
+    // A footer without the name for it: the process ended between the two.
+    let footer = Footer::read(&*file, len).unwrap_or(None);
+    let len = if footer.is_some() { len - FOOTER_BYTES } else { len };
     let mut scanner = Scanner::new(file, seed, at);
     scanner.set_salvage();
     let mut next = first_seq;

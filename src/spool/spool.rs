@@ -142,7 +142,14 @@ impl Spool {
         // The id must be on the disk before any event goes out under it.
         if let Err(error) = spool.sync().and_then(|_| spool.flush_state()) {
             findings.problems.push(error.what());
+        } else if recovered.loaded.bad_slots > 0 {
+            let mut file = lock(&spool.state);
+            let state = lock(&spool.shared).state();
+            if let Err(error) = file.write_both(&*spool.fs, state) {
+                findings.problems.push(format!("the damaged slot of the state file stays: {error}"));
+            }
         }
+        spool.remove_consumed();
         Ok((spool, findings))
     }
 
@@ -260,6 +267,7 @@ impl Spool {
         }
         if writer.current.is_none() {
             writer.current = Some(self.begin(chunk.first_seq)?);
+            writer.free_bytes = writer.free_bytes.saturating_sub(HEADER_BYTES + FOOTER_BYTES);
         }
         let current = writer.current.as_mut().expect("there is a segment now");
         if let Err(error) = current.append(&mut writer.buffer, &chunk.batch, chunk.range.clone()) {

@@ -253,6 +253,13 @@ impl StateFile {
         }
     }
 
+    /// Writes both slots, one after the other, where one was found damaged.
+    pub fn write_both(&mut self, fs: &dyn FileSystem, state: State) -> io::Result<()> {
+        self.write_and_sync(fs, state)?;
+        (self.written, self.synced) = (None, None);
+        self.write_and_sync(fs, state)
+    }
+
     fn try_write(&mut self, fs: &dyn FileSystem, state: &State) -> io::Result<()> {
         if self.file.is_none() {
             self.file = Some(match fs.open(&self.path, true) {

@@ -1,6 +1,7 @@
 //! Tests of the spool, by kind of failure.
 
 mod disk;
+mod failures;
 mod model;
 mod plain;
 
