@@ -19,6 +19,8 @@ pub enum StateFound {
 pub struct Findings {
     /// The state file.
     pub state: StateFound,
+    /// The spool goes on under a new id, because nothing vouches for the last number given under the old one.
+    pub id_changed: bool,
     /// Segments with events that were known to be on the disk.
     pub segments: usize,
     /// Events found that were perhaps not synced when the process ended; they were written anew.
@@ -65,6 +67,10 @@ impl Findings {
                 "the state file was lost; it was rebuilt from the segments, and all events from {} on are sent again",
                 self.acknowledged + 1
             )),
+        }
+        if self.id_changed {
+            lines
+                .push("the spool has a new id, because the last sequence numbers may be lost as well".into());
         }
         if self.rewritten_events > 0 {
             lines.push(format!("{} events of an unfinished segment were kept", self.rewritten_events));

@@ -160,6 +160,12 @@ pub fn recover(fs: &dyn FileSystem, dir: &Path, fresh: &Fresh) -> io::Result<Rec
         cut_out(&mut rewrite, segment.first_seq, segment.last_seq);
     }
     if rebuilt {
+        if findings.torn_bytes > 0 || !damaged.is_empty() {
+            // What is damaged may have been the last events, and may have been sent: their numbers will be given
+            // again, and must not name two events under one id.
+            state.id = fresh.id;
+            findings.id_changed = true;
+        }
         // Nothing says what was acknowledged: everything that is there is sent again.
         let firsts = sealed.first().map(|segment| segment.first_seq).into_iter();
         let first = firsts.chain(rewrite.first().map(|chunk| chunk.first_seq)).min();

@@ -246,6 +246,7 @@ impl Spool {
         }
         if !writer.unfinished.is_empty() {
             self.finish(writer);
+            self.remove_consumed();
         }
         self.note_state();
         let mut shared = lock(&self.shared);

@@ -1,5 +1,6 @@
 //! Tests of the spool, by kind of failure.
 
+mod damage;
 mod disk;
 mod failures;
 mod model;
