@@ -120,6 +120,18 @@ codes! {
         "Run setup as root or with `--sudo`, or add the user to the group docker, whose members are as good as root.";
     // --- E5xx: listener and messages ---
     // --- E6xx: spool and disk ---
+    SpoolBusy = 601, "Another process works with the same spool.",
+        "Stop the other connector; `soc-connector status` shows it. The lock is the kernel's and is never left behind.";
+    SpoolUnusable = 602, "The spool's directory cannot be made, read or locked by this user.",
+        "Check the owner and the rights of the spool's directory, and the file system's health.";
+    SpoolDiskFull = 603, "The spool's file system is full.",
+        "Free space on it, or move the installation to a larger one. Events are taken in again as soon as there is space.";
+    SpoolWriteFailed = 604, "The disk or its file system refused a write of the spool.",
+        "Check the kernel's log and the disk's health. What was not yet safe is kept in memory and written anew.";
+    SpoolReadFailed = 605, "The disk or its file system refused a read of the spool.",
+        "Check the kernel's log and the disk's health. After repeated failures the unreadable place is passed by and counted.";
+    SpoolMessageTooLong = 606, "A message is longer than a spool record can be, 16 MiB.",
+        "Lower `listener.max_message_bytes`; a longer message is then cut and marked.";
     // --- E7xx: uplink ---
     ReceiverUnreachable = 701, "A receiver of the SOC cannot be reached over the network.",
         "Check name resolution, routes and firewalls: port 443 of the SOC's hosts must be reachable, without a proxy. Events are kept until then.";
