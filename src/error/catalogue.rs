@@ -47,6 +47,46 @@ codes! {
         "Correct the line that the message names; it says what is allowed there.";
     // --- E2xx: certificates and keys ---
     // --- E3xx: engine, image, container ---
+    EngineMissing = 301, "The container engine is not installed, or its program is not on the PATH.",
+        "Install Podman (the recommendation) or Docker with the system's package manager; `setup --docker` chooses Docker.";
+    EngineUnreachable = 302, "The container engine's API does not answer at its socket.",
+        "Check that it runs, for Docker with `systemctl status docker`; DOCKER_HOST must be unset or name a unix:// socket.";
+    EngineDenied = 303, "This user may not use the container engine's socket.",
+        "Run `setup` with `--sudo`, or run it as root; rootless Podman needs neither.";
+    SudoRefused = 304, "sudo is not installed, refused, or was given no valid password.",
+        "Give this user the right to run soc-connector through sudo (`sudo -l` shows what is allowed), or set up rootless Podman.";
+    HelperFailed = 305, "The helper that gives access to the container engine for the time of a command did not start or ended early.",
+        "Read the engine's own words in the message; `podman info` as the same user (with sudo where setup was told so) shows the same trouble.";
+    EngineTimeout = 306, "The container engine did not answer in time.",
+        "Look whether the machine or its disk is overloaded and whether `podman ps` or `docker ps` answers, then run the command again.";
+    EngineRefused = 307, "The container engine refused a request or gave an answer that makes no sense.",
+        "The message has the engine's own words; correct what they name and run the command again.";
+    EngineTooOld = 308, "The container engine is older than the oldest supported version.",
+        "Install Podman 3.0 or Docker 20.10, or a later version of either.";
+    ImageNotStatic = 312, "This soc-connector is linked to shared libraries, so it cannot run in an image that holds nothing else.",
+        "Build it with `cargo build --release` inside its source tree, whose configuration links statically, or use a released binary.";
+    ImageTooBig = 313, "The image is bigger than an image of soc-connector can be.",
+        "Use a release build of soc-connector, or check that the image file is the right one.";
+    ImageFileInvalid = 314, "The file is not an image archive of soc-connector, or is damaged.",
+        "Save it again, with `docker save`, `podman save` (format docker-archive) or soc-connector itself, and compare checksums after the transfer.";
+    ImageLoadFailed = 315, "The container engine did not accept the image archive.",
+        "The message has the engine's own words; most often its storage is full (`podman system df`, `docker system df`).";
+    ImagePullFailed = 316, "The image could not be pulled from its registry.",
+        "Check the name in `engine.image` and that this machine reaches the registry; without it, leave `engine.image` out or load the image from a file.";
+    ImageInUse = 317, "The image is in use by a container.",
+        "Run `soc-connector delete` first; a container of another installation must be removed there.";
+    ContainerExists = 321, "A container of that name exists already.",
+        "Run `soc-connector delete`, then the command again.";
+    ContainerMissing = 322, "There is no such container.",
+        "Run `soc-connector start`; it makes the container anew.";
+    ContainerNotStarted = 323, "The container engine could not start the container.",
+        "The message has the engine's own words; `soc-connector delete` removes what is left over.";
+    PortTaken = 324, "Another program listens on the syslog port already.",
+        "Find it with `ss -lntup`, stop it, or choose another port with `setup --syslog-port N`.";
+    NetworkImpossible = 325, "The engine cannot offer the syslog port in the network mode that was asked for.",
+        "Set `engine.network` to \"auto\", or follow the message; ports below 1024 need `--sudo`.";
+    MountImpossible = 326, "A path of the installation cannot be given to a container.",
+        "Move the installation to a directory whose path has no colon and only UTF-8 characters.";
     // --- E4xx: endpoints, ports, clock ---
     // --- E5xx: listener and messages ---
     // --- E6xx: spool and disk ---
