@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
-/// Docker's socket where DOCKER_HOST says nothing else.
+/// Docker's socket where `DOCKER_HOST` says nothing else.
 pub const DOCKER_SOCKET: &str = "/run/docker.sock";
 /// Podman's socket for root, where systemd offers it.
 pub const PODMAN_ROOT_SOCKET: &str = "/run/podman/podman.sock";
@@ -88,7 +88,7 @@ pub async fn connect_through(
     Ok(connection)
 }
 
-/// Docker's socket: DOCKER_HOST, else the usual place. E302 for a DOCKER_HOST that is no unix socket.
+/// Docker's socket: `DOCKER_HOST`, else the usual place. E302 for a `DOCKER_HOST` that is no unix socket.
 pub fn docker_socket() -> Result<PathBuf> {
     match std::env::var("DOCKER_HOST") {
         Ok(host) if !host.is_empty() => host.strip_prefix("unix://").map(PathBuf::from).ok_or_else(|| {

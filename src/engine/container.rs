@@ -280,3 +280,215 @@ pub struct EngineLimits {
     /// which fails where the machine withholds `CAP_SYS_RESOURCE`.
     pub user_processes: Option<u64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{docker, network, podman};
+    use super::*;
+    use crate::settings::Network;
+    use std::net::{IpAddr, Ipv6Addr};
+
+    const HOST: HostLimits = HostLimits { files: 1 << 20, user_processes: 30000 };
+
+    fn info(kind: EngineKind, rootless: bool) -> Info {
+        Info {
+            kind,
+            version: "4.3.1".into(),
+            api: "4.3.1".into(),
+            rootless,
+            cgroup_version: 2,
+            memory_limit: true,
+            pids_limit: true,
+            selinux: false,
+            remaps_users: false,
+        }
+    }
+
+    fn spec(dir: &Path, info: &Info, mode: Mode, port: u16) -> ContainerSpec {
+        let install = Install::open(dir).expect("exists");
+        let facts = network::Facts {
+            kind: info.kind,
+            rootless: info.rootless,
+            port,
+            addresses: &[IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
+            unprivileged_port_start: 1024,
+        };
+        let plan = network::choose(Network::Auto, facts).expect("possible");
+        let credentials = Credentials {
+            certificate: install.dir().join("site-cert.pem"),
+            key: install.dir().join("site-key.pem"),
+            ca: Some("/etc/ssl/certs/ca-certificates.crt".into()),
+        };
+        ContainerSpec::new(Wanted {
+            install: &install,
+            mode,
+            name: "soc-connector-x",
+            image: "sha256:abc",
+            user: (1001, 1002),
+            network: &plan,
+            limits: Limits::default(),
+            credentials: &credentials,
+            args: vec!["run".into()],
+        })
+        .expect("a plain path")
+    }
+
+    /// Both engines' bodies, brought to the same shape: what a container may do must not depend on the engine.
+    fn rights(info: &Info, dir: &Path, mode: Mode, port: u16) -> (Vec<String>, serde_json::Value) {
+        let spec = spec(dir, info, mode, port);
+        let (limits, remarks) = spec.limits_for(info, HOST);
+        assert!(remarks.is_empty(), "{remarks:?}");
+        if info.kind == EngineKind::Docker {
+            let body = serde_json::to_value(docker::create_body(&spec, limits, info)).expect("JSON");
+            let host = &body["HostConfig"];
+            let mounts = host["Binds"].as_array().expect("mounts");
+            let mounts = mounts.iter().map(|bind| bind.as_str().expect("text").to_owned()).collect();
+            let rights = serde_json::json!({
+                "user": body["User"], "read_only": host["ReadonlyRootfs"], "drop": host["CapDrop"],
+                "add": host["CapAdd"], "no_new": host["SecurityOpt"] == serde_json::json!(["no-new-privileges"]),
+                "restart": host["RestartPolicy"]["Name"], "memory": host["Memory"], "pids": host["PidsLimit"],
+                "files": host["Ulimits"][0]["Hard"], "tty": body["Tty"], "stop": body["StopTimeout"],
+                "check": body["Healthcheck"]["Timeout"],
+            });
+            (mounts, rights)
+        } else {
+            let body = podman::create_body(&spec, limits, info);
+            let mounts = body["mounts"].as_array().expect("mounts").iter().map(|mount| {
+                let text = |key: &str| mount[key].as_str().expect("text").to_owned();
+                format!(
+                    "{}:{}:{}",
+                    text("source"),
+                    text("destination"),
+                    mount["options"][0].as_str().expect("text")
+                )
+            });
+            let rights = serde_json::json!({
+                "user": body["user"], "read_only": body["read_only_filesystem"], "drop": body["cap_drop"],
+                "add": body["cap_add"], "no_new": body["no_new_privileges"],
+                "restart": body["restart_policy"], "memory": body["resource_limits"]["memory"]["limit"],
+                "pids": body["resource_limits"]["pids"]["limit"], "files": body["r_limits"][0]["hard"],
+                "tty": body["terminal"], "stop": body["stop_timeout"], "check": body["healthconfig"]["Timeout"],
+            });
+            (mounts.collect(), rights)
+        }
+    }
+
+    #[test]
+    fn a_container_gets_the_least_in_every_engine() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let at = dir.path().canonicalize().expect("exists");
+        let at = at.display();
+        let wanted_rights = serde_json::json!({
+            "user": "1001:1002", "read_only": true, "drop": ["ALL"], "add": null, "no_new": true, "restart": "always",
+            "memory": 512 << 20, "pids": 128, "files": 16384, "tty": false, "stop": 30, "check": 5_000_000_000_u64,
+        });
+        let wanted_mounts = [
+            format!("{at}/conf:/soc/conf:ro"),
+            format!("{at}/setup/run:/soc/setup/run:rw"),
+            format!("{at}/logs:/soc/logs:rw"),
+            format!("{at}/spool/stage:/soc/spool/stage:rw"),
+            format!("{at}/site-cert.pem:/soc/site-cert.pem:ro"),
+            format!("{at}/site-key.pem:/soc/site-key.pem:ro"),
+            "/etc/ssl/certs/ca-certificates.crt:/soc/ca.pem:ro".to_owned(),
+        ];
+        for info in
+            [info(EngineKind::Podman, true), info(EngineKind::Podman, false), info(EngineKind::Docker, false)]
+        {
+            let (mounts, rights) = rights(&info, dir.path(), Mode::Stage, 1514);
+            assert_eq!(mounts, wanted_mounts, "{info:?}");
+            assert_eq!(rights, wanted_rights, "{info:?}");
+        }
+    }
+
+    #[test]
+    fn each_mode_sees_its_own_spool_only() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        for (mode, other) in [(Mode::Stage, "spool/production"), (Mode::Production, "spool/stage")] {
+            let (mounts, _) = rights(&info(EngineKind::Podman, true), dir.path(), mode, 1514);
+            assert_eq!(mounts.iter().filter(|mount| mount.contains("/spool/")).count(), 1);
+            assert!(!mounts.iter().any(|mount| mount.contains(other)), "{mounts:?}");
+        }
+    }
+
+    #[test]
+    fn one_capability_where_the_port_asks_for_it() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let podman = info(EngineKind::Podman, false);
+        let (_, given) = rights(&podman, dir.path(), Mode::Stage, 514);
+        assert_eq!(given["add"], serde_json::json!(["NET_BIND_SERVICE"]));
+        // Docker publishes the port instead.
+        let docker = info(EngineKind::Docker, false);
+        let (_, given) = rights(&docker, dir.path(), Mode::Stage, 514);
+        assert_eq!(given["add"], serde_json::Value::Null);
+        let spec = spec(dir.path(), &docker, Mode::Stage, 514);
+        let (limits, _) = spec.limits_for(&docker, HOST);
+        let body = serde_json::to_value(docker::create_body(&spec, limits, &docker)).expect("JSON");
+        assert_eq!(
+            body["HostConfig"]["PortBindings"]["1514/udp"],
+            serde_json::json!([{"HostIp": "0.0.0.0", "HostPort": "514"}])
+        );
+        assert_eq!(body["HostConfig"]["NetworkMode"], "bridge");
+    }
+
+    #[test]
+    fn what_an_engine_cannot_limit_is_left_out_and_said() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let old = Info {
+            cgroup_version: 1,
+            memory_limit: false,
+            pids_limit: false,
+            ..info(EngineKind::Podman, true)
+        };
+        let spec = spec(dir.path(), &old, Mode::Stage, 1514);
+        let (limits, remarks) = spec.limits_for(&old, HostLimits { files: 1024, user_processes: 500 });
+        assert_eq!((limits.memory_bytes, limits.pids, limits.files), (None, None, 1024));
+        assert_eq!(remarks.len(), 2, "{remarks:?}");
+        assert!(
+            remarks[0].contains("memory and processes") && remarks[0].contains("cgroup v1"),
+            "{remarks:?}"
+        );
+        assert!(remarks[1].contains("1024 files"), "{remarks:?}");
+        let body = podman::create_body(&spec, limits, &old);
+        assert_eq!(body.get("resource_limits"), None);
+        assert_eq!(body["userns"]["nsmode"], "keep-id");
+    }
+
+    #[test]
+    fn selinux_labels_are_for_the_installations_own_files() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let info = Info { selinux: true, ..info(EngineKind::Docker, false) };
+        let (mounts, _) = rights(&info, dir.path(), Mode::Stage, 1514);
+        let (own, system): (Vec<_>, Vec<_>) = mounts.iter().partition(|mount| !mount.starts_with("/etc/"));
+        assert!(own.iter().all(|mount| mount.ends_with(",Z")), "{own:?}");
+        assert_eq!(system, ["/etc/ssl/certs/ca-certificates.crt:/soc/ca.pem:ro"]);
+    }
+
+    #[test]
+    fn a_path_with_a_colon_is_refused_before_an_engine_misreads_it() {
+        let base = tempfile::tempdir().expect("temporary directory");
+        let dir = base.path().join("soc:ro");
+        std::fs::create_dir(&dir).expect("directory");
+        let install = Install::open(&dir).expect("exists");
+        let plan = NetworkPlan {
+            attachment: network::Attachment::Host,
+            listen_port: 1514,
+            publish: Vec::new(),
+            bind_capability: false,
+            remarks: Vec::new(),
+        };
+        let credentials = Credentials { certificate: dir.join("c"), key: dir.join("k"), ca: None };
+        let error = ContainerSpec::new(Wanted {
+            install: &install,
+            mode: Mode::Stage,
+            name: "x",
+            image: "x",
+            user: (1, 1),
+            network: &plan,
+            limits: Limits::default(),
+            credentials: &credentials,
+            args: Vec::new(),
+        })
+        .expect_err("a colon");
+        assert_eq!(error.code(), Code::MountImpossible);
+    }
+}

@@ -280,3 +280,128 @@ fn check_static(binary: &[u8]) -> Result<&'static str> {
     }
     Ok(architecture)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The least ELF header with one program header of this kind.
+    fn elf(machine: u16, program_header: u32) -> Vec<u8> {
+        let mut elf = vec![0; 64 + 56];
+        elf[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1]);
+        elf[18..20].copy_from_slice(&machine.to_le_bytes());
+        elf[32..40].copy_from_slice(&64_u64.to_le_bytes());
+        elf[54..56].copy_from_slice(&56_u16.to_le_bytes());
+        elf[56..58].copy_from_slice(&1_u16.to_le_bytes());
+        elf[64..68].copy_from_slice(&program_header.to_le_bytes());
+        elf
+    }
+
+    const LOAD: u32 = 1;
+    const INTERP: u32 = 3;
+
+    #[test]
+    fn the_same_binary_gives_the_same_bytes_and_another_one_another_image() {
+        let binary = elf(62, LOAD);
+        let first = Image::of_binary(&binary, "1.2.3").expect("static");
+        let second = Image::of_binary(&binary, "1.2.3").expect("static");
+        assert_eq!(first.archive, second.archive);
+        assert_eq!(first.reference, "localhost/soc-connector:1.2.3");
+        let mut other = binary;
+        other.push(0);
+        assert_ne!(first.id, Image::of_binary(&other, "1.2.3").expect("static").id);
+    }
+
+    #[test]
+    fn the_archive_holds_one_executable_file_of_root() {
+        let binary = elf(183, LOAD);
+        let image = Image::of_binary(&binary, "1.2.3").expect("static");
+        let parts = entries(&image.archive).expect("a tar");
+        let manifest: Value = serde_json::from_slice(parts["manifest.json"]).expect("JSON");
+        let config_name = manifest[0]["Config"].as_str().expect("text");
+        assert_eq!(format!("sha256:{}", config_name.trim_end_matches(".json")), image.id);
+        let config: Value = serde_json::from_slice(parts[config_name]).expect("JSON");
+        assert_eq!(config["architecture"], "arm64");
+        assert_eq!(config["config"]["Entrypoint"], json!(["/soc-connector"]));
+        assert_eq!(config["config"]["Healthcheck"]["Test"], json!(["CMD", "/soc-connector", "health"]));
+        let layer = parts[manifest[0]["Layers"][0].as_str().expect("text")];
+        let mut layer = tar::Archive::new(layer);
+        let mut files = layer.entries().expect("a tar");
+        let mut file = files.next().expect("one").expect("readable");
+        let header = file.header();
+        assert_eq!(file.path().expect("a path").to_str(), Some("soc-connector"));
+        assert_eq!(header.mode().expect("mode"), 0o755);
+        assert_eq!(header.uid().expect("uid"), 0);
+        assert_eq!(header.mtime().expect("time"), 0);
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).expect("readable");
+        assert_eq!(content, binary);
+        assert!(files.next().is_none());
+    }
+
+    #[test]
+    fn only_a_static_binary_becomes_an_image() {
+        let mut short = elf(62, LOAD);
+        short.truncate(66);
+        for (what, binary) in [
+            ("dynamic", elf(62, INTERP)),
+            ("of another architecture", elf(8, LOAD)),
+            ("cut off", short),
+            ("a script", b"#!/bin/sh\n".to_vec()),
+            ("nothing", Vec::new()),
+        ] {
+            let error = Image::of_binary(&binary, "1").expect_err(what);
+            assert_eq!(error.code(), Code::ImageNotStatic, "{what}");
+        }
+        // This test is linked as the program is.
+        Image::of_this_program().expect("static");
+    }
+
+    #[test]
+    fn a_saved_image_is_read_back_plain_or_compressed() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let image = Image::of_binary(&elf(62, LOAD), "1.2.3").expect("static");
+        let plain = dir.path().join("image.tar");
+        image.save(&plain).expect("written");
+        let back = Image::load_file(&plain).expect("an image");
+        assert_eq!(
+            (back.id, back.reference, back.archive),
+            (image.id.clone(), image.reference, image.archive.clone())
+        );
+        let packed = dir.path().join("image.tar.gz");
+        let file = std::fs::File::create(&packed).expect("file");
+        let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        std::io::Write::write_all(&mut gzip, &image.archive).expect("written");
+        gzip.finish().expect("written");
+        assert_eq!(Image::load_file(&packed).expect("an image").id, image.id);
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_archive_is_refused() {
+        let image = Image::of_binary(&elf(62, LOAD), "1.2.3").expect("static");
+        let whole = image.archive.to_vec();
+        let cut = whole[..whole.len() / 2].to_vec();
+        let mut flipped = whole.clone();
+        let at = whole.windows(4).rposition(|bytes| bytes == b"\x7fELF").expect("the binary is in it");
+        flipped[at + 20] ^= 1;
+        let foreign = tar([("manifest.json", 0o644, b"[]".as_slice())]);
+        for (what, bytes) in [
+            ("cut", cut),
+            ("flipped", flipped),
+            ("foreign", foreign),
+            ("empty", Vec::new()),
+            ("text", b"x".to_vec()),
+        ] {
+            assert!(Image::of_archive(bytes.into()).is_err(), "{what}");
+        }
+        assert!(Image::of_archive(whole.into()).is_ok());
+    }
+
+    #[test]
+    fn a_release_has_its_bound() {
+        let mut image = Image::of_binary(&elf(62, LOAD), "1").expect("static");
+        image.check_release_size().expect("small");
+        image.archive = vec![0; MAX_RELEASE_BYTES as usize + 1].into();
+        assert_eq!(image.check_release_size().expect_err("big").code(), Code::ImageTooBig);
+    }
+}

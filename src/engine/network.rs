@@ -198,3 +198,89 @@ fn published(
         .collect();
     Ok(NetworkPlan { attachment, listen_port: PORT_INSIDE, publish, bind_capability: false, remarks })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv6Addr;
+
+    const ALL: &[IpAddr] = &[IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+
+    fn facts(kind: EngineKind, rootless: bool, port: u16) -> Facts<'static> {
+        Facts { kind, rootless, port, addresses: ALL, unprivileged_port_start: 1024 }
+    }
+
+    #[test]
+    fn the_choice_is_the_documented_table() {
+        use Attachment::{Bridge, Host, Slirp4netns};
+        use EngineKind::{Docker, Podman};
+        // Wish, engine, rootless, port; attachment and port inside, or nothing where it is refused.
+        let table = [
+            (Network::Auto, Podman, true, 1514, Some((Host, 1514))),
+            (Network::Auto, Podman, true, 514, None),
+            (Network::Auto, Podman, false, 1514, Some((Host, 1514))),
+            (Network::Auto, Podman, false, 514, Some((Host, 514))),
+            (Network::Auto, Docker, false, 1514, Some((Host, 1514))),
+            (Network::Auto, Docker, false, 514, Some((Bridge, 1514))),
+            (Network::Auto, Docker, true, 1514, None),
+            (Network::Host, Podman, true, 6514, Some((Host, 6514))),
+            (Network::Host, Podman, false, 514, Some((Host, 514))),
+            (Network::Host, Docker, false, 1514, Some((Host, 1514))),
+            (Network::Host, Docker, false, 514, None),
+            (Network::Bridge, Podman, true, 2514, Some((Bridge, 1514))),
+            (Network::Bridge, Podman, false, 514, Some((Bridge, 1514))),
+            (Network::Bridge, Docker, false, 2514, Some((Bridge, 1514))),
+            (Network::Slirp4netns, Podman, true, 2514, Some((Slirp4netns, 1514))),
+            (Network::Slirp4netns, Podman, true, 514, None),
+            (Network::Slirp4netns, Podman, false, 2514, None),
+            (Network::Slirp4netns, Docker, false, 2514, None),
+        ];
+        for (wish, kind, rootless, port, wanted) in table {
+            let case = format!("{wish:?} {kind:?} rootless={rootless} {port}");
+            match (choose(wish, facts(kind, rootless, port)), wanted) {
+                (Ok(plan), Some(wanted)) => {
+                    assert_eq!((plan.attachment, plan.listen_port), wanted, "{case}");
+                    let published = plan.attachment != Host;
+                    assert_eq!(!plan.publish.is_empty(), published, "{case}");
+                    assert!(plan.publish.iter().all(|publish| publish.host_port == port), "{case}");
+                    // The one capability: only Podman hands it to a user other than root.
+                    assert_eq!(plan.bind_capability, kind == Podman && plan.listen_port < 1024, "{case}");
+                    let hides = plan.remarks.iter().any(|remark| remark.contains("hides"));
+                    assert_eq!(hides, rootless && plan.attachment == Bridge, "{case}");
+                }
+                (Err(error), None) => assert_eq!(error.code(), Code::NetworkImpossible, "{case}"),
+                (got, wanted) => panic!("{case}: {got:?}, not {wanted:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_gives_low_ports_to_everyone_needs_no_privilege() {
+        for kind in [EngineKind::Podman, EngineKind::Docker] {
+            let facts = Facts { unprivileged_port_start: 514, ..facts(kind, false, 514) };
+            let plan = choose(Network::Auto, facts).expect("possible");
+            assert_eq!((plan.attachment, plan.bind_capability), (Attachment::Host, false));
+        }
+    }
+
+    #[test]
+    fn published_ports_are_on_the_addresses_that_were_set() {
+        fn with(addresses: &[IpAddr]) -> Facts<'_> {
+            Facts { addresses, ..facts(EngineKind::Docker, false, 514) }
+        }
+        let hosts = |addresses: &[IpAddr]| {
+            let plan = choose(Network::Auto, with(addresses)).expect("possible");
+            plan.publish.iter().map(|p| format!("{}/{}", p.host_address, p.transport)).collect::<Vec<_>>()
+        };
+        let one = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+        let two = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
+        assert_eq!(hosts(ALL), ["0.0.0.0/tcp", "0.0.0.0/udp"]);
+        assert_eq!(
+            hosts(&[one, two]),
+            ["192.0.2.7/tcp", "198.51.100.7/tcp", "192.0.2.7/udp", "198.51.100.7/udp"]
+        );
+        assert_eq!(hosts(&[one, ALL[0]]), ["0.0.0.0/tcp", "0.0.0.0/udp"]);
+        let error = choose(Network::Auto, with(&[IpAddr::V6(Ipv6Addr::LOCALHOST)])).expect_err("IPv6 alone");
+        assert_eq!(error.code(), Code::NetworkImpossible);
+    }
+}

@@ -525,3 +525,103 @@ impl Engine for Connection {
 fn message_is_about_starting(error: &ApiError) -> bool {
     matches!(error, ApiError::DockerResponseServerError { message, .. } if !message.to_lowercase().contains("no such container"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_state_that_an_engine_knows_is_read() {
+        use ContainerState::{Created, Exited, Other, Running};
+        for (status, wanted) in [
+            ("created", Created),
+            ("configured", Created),
+            ("initialized", Created),
+            ("running", Running),
+            ("exited", Exited(3)),
+            ("stopped", Exited(3)),
+            ("dead", Exited(3)),
+            ("paused", Other("paused".into())),
+            ("stopping", Other("stopping".into())),
+            ("of tomorrow", Other("of tomorrow".into())),
+            ("", Other(String::new())),
+        ] {
+            let info = container_info(&json!({"State": {"Status": status, "ExitCode": 3}, "Image": "abc"}));
+            assert_eq!(info.state, wanted, "{status}");
+            assert_eq!(info.image_id, "sha256:abc");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_none() {
+        let info = container_info(&json!({
+            "State": {"Status": "created", "StartedAt": "0001-01-01T00:00:00Z", "Pid": 0, "Health": {"Status": ""}},
+            "Config": {"Labels": null},
+        }));
+        assert_eq!((info.started_at, info.pid, info.health), (None, None, None));
+        assert!(info.labels.is_empty());
+        let info = container_info(&json!({
+            "State": {"Status": "running", "StartedAt": "2026-11-22T03:49:47.152636259Z", "Pid": 17, "OOMKilled": true,
+                      "Health": {"Status": "healthy"}},
+            "Config": {"Labels": {"a": "b"}}, "RestartCount": 2,
+        }));
+        assert_eq!(info.started_at.as_deref(), Some("2026-11-22T03:49:47.152636259Z"));
+        assert_eq!((info.pid, info.health.as_deref(), info.restarts), (Some(17), Some("healthy"), 2));
+        assert!(info.oom_killed);
+        assert_eq!(info.labels["a"], "b");
+    }
+
+    #[test]
+    fn what_was_loaded_is_found_in_the_engines_words() {
+        for (said, name) in [
+            ("Loaded image: localhost/soc-connector:0.1.0", Some("localhost/soc-connector:0.1.0")),
+            ("Loading layer\nLoaded image: x:1\n", Some("x:1")),
+            ("Loaded image ID: sha256:abc\n", Some("sha256:abc")),
+            ("Loaded image(s): a:1,b:2", Some("b:2")),
+            ("Loaded image: ", None),
+            ("no space left on device", None),
+        ] {
+            assert_eq!(loaded(said), name, "{said}");
+        }
+    }
+
+    #[test]
+    fn one_tag_is_pulled_never_all() {
+        for (given, pulled) in [
+            ("repo.example/soc", "repo.example/soc:latest"),
+            ("repo.example:5000/soc", "repo.example:5000/soc:latest"),
+            ("repo.example:5000/soc:1.2", "repo.example:5000/soc:1.2"),
+            ("repo.example/soc@sha256:abc", "repo.example/soc@sha256:abc"),
+        ] {
+            assert_eq!(with_tag(given), pulled);
+        }
+    }
+
+    #[test]
+    fn output_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\x1b[2Jb\tc\u{9b}d\r"), "a\u{fffd}[2Jb\tc\u{fffd}d\u{fffd}");
+        assert_eq!(segment("a b?c#%"), "a%20b%3Fc%23%25");
+    }
+
+    #[test]
+    fn a_taken_port_has_its_own_code() {
+        let error =
+            |message: &str| ApiError::DockerResponseServerError { status_code: 500, message: message.into() };
+        for (message, code) in [
+            ("driver failed: listen udp4 0.0.0.0:514: bind: address already in use", Code::PortTaken),
+            ("Bind for 0.0.0.0:514 failed: port is already allocated", Code::PortTaken),
+            ("OCI runtime error", Code::ContainerNotStarted),
+        ] {
+            assert_eq!(start_failed("starting", error(message)).code(), code);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_silent_is_left() {
+        tokio::time::pause();
+        let error =
+            bounded("asking", SHORT, std::future::pending::<Result<()>>()).await.expect_err("silence");
+        assert_eq!(error.code(), Code::EngineTimeout);
+    }
+}
