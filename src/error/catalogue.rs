@@ -40,6 +40,8 @@ codes! {
         "Run the command that the message names first; `soc-connector status` shows the state.";
     WriteFailed = 105, "A file in the installation directory could not be written.",
         "Check the owner of the directory and the free space on its file system.";
+    ChecksFailed = 106, "One or more checks failed; each is listed above with its own code, cause and remedy.",
+        "Mend what the lines above say, then run the command again; what was in force before still is.";
     // --- E12x: settings ---
     SettingsUnreadable = 121, "conf/soc-connector.toml cannot be read.",
         "Make the file readable for this user, or remove it and run `soc-connector setup`, which writes it anew.";
@@ -91,6 +93,46 @@ codes! {
     CertificateWrongIssuer = 239, "The client certificate was not issued by the CA that the SOC accepts.",
         "Copy the certificate of the onboarding; where another CA is meant, set its common name in `tls.issuer`.";
     // --- E3xx: engine, image, container ---
+    EngineMissing = 301, "The container engine is not installed, or its program is not on the PATH.",
+        "Install Podman (the recommendation) or Docker with the system's package manager; `setup --docker` chooses Docker.";
+    EngineUnreachable = 302, "The container engine's API does not answer at its socket.",
+        "Check that it runs, for Docker with `systemctl status docker`; DOCKER_HOST must be unset or name a unix:// socket.";
+    EngineDenied = 303, "This user may not use the container engine's socket.",
+        "Run `setup` with `--sudo`, or run it as root; rootless Podman needs neither.";
+    SudoRefused = 304, "sudo is not installed, refused, or was given no valid password.",
+        "Give this user the right to run soc-connector through sudo (`sudo -l` shows what is allowed), or set up rootless Podman.";
+    HelperFailed = 305, "The helper that gives access to the container engine for the time of a command did not start or ended early.",
+        "Read the engine's own words in the message; `podman info` as the same user (with sudo where setup was told so) shows the same trouble.";
+    EngineTimeout = 306, "The container engine did not answer in time.",
+        "Look whether the machine or its disk is overloaded and whether `podman ps` or `docker ps` answers, then run the command again.";
+    EngineRefused = 307, "The container engine refused a request or gave an answer that makes no sense.",
+        "The message has the engine's own words; correct what they name and run the command again.";
+    ImageMissing = 311, "The engine no longer has the image that setup put there.",
+        "Run `setup`: it gets the image again.";
+    ImageNotStatic = 312, "This soc-connector is linked to shared libraries, so it cannot run in an image that holds nothing else.",
+        "Build it with `cargo build --release` inside its source tree, whose configuration links statically, or use a released binary.";
+    ImageTooBig = 313, "The image is bigger than an image of soc-connector can be.",
+        "Use a release build of soc-connector, or check that the image file is the right one.";
+    ImageFileInvalid = 314, "The file is not an image archive of soc-connector, or is damaged.",
+        "Save it again, with `docker save`, `podman save` (format docker-archive) or soc-connector itself, and compare checksums after the transfer.";
+    ImageLoadFailed = 315, "The container engine did not accept the image archive.",
+        "The message has the engine's own words; most often its storage is full (`podman system df`, `docker system df`).";
+    ImagePullFailed = 316, "The image could not be pulled from its registry.",
+        "Check the name in `engine.image` and that this machine reaches the registry; without it, leave `engine.image` out or load the image from a file.";
+    ImageInUse = 317, "The image is in use by a container.",
+        "Run `soc-connector delete` first; a container of another installation must be removed there.";
+    ContainerExists = 321, "A container of that name exists already.",
+        "Run `soc-connector delete`, then the command again.";
+    ContainerMissing = 322, "There is no such container.",
+        "Run `soc-connector start`; it makes the container anew.";
+    ContainerNotStarted = 323, "The container engine could not start the container.",
+        "The message has the engine's own words; `soc-connector delete` removes what is left over.";
+    PortTaken = 324, "Another program listens on the syslog port already.",
+        "Find it with `ss -lntup`, stop it, or choose another port with `setup --syslog-port N`.";
+    NetworkImpossible = 325, "The engine cannot offer the syslog port in the network mode that was asked for.",
+        "Set `engine.network` to \"auto\", or follow the message; ports below 1024 need `--sudo`.";
+    MountImpossible = 326, "A path of the installation cannot be given to a container.",
+        "Move the installation to a directory whose path has no colon and only UTF-8 characters.";
     // --- E4xx: endpoints, ports, clock, host ---
     NameUnresolved = 401, "A server's name could not be resolved to an address.",
         "Check this host's name servers (/etc/resolv.conf) and the endpoint in the settings.";
@@ -119,6 +161,14 @@ codes! {
     EngineNoAccess = 443, "This user must not use Docker.",
         "Run setup as root or with `--sudo`, or add the user to the group docker, whose members are as good as root.";
     // --- E5xx: listener and messages ---
+    PortUnavailable = 501, "The connector cannot open its syslog port: another process has it, or the port is privileged.",
+        "Run `ss -lntup` to see who has the port, stop that service or choose another with `setup --syslog-port N`; a port below 1024 needs `--sudo`.";
+    ProbeLost = 502, "A probe sent to the published syslog port did not come out at the connector's listener.",
+        "Look for a firewall rule on this host that blocks the port, and at the container's last lines above.";
+    ConnectorSilent = 503, "The running connector does not answer on its socket in setup/run/.",
+        "Look at logs/connector.log; `stop` and `start` bring it up anew.";
+    Unhealthy = 504, "The connector runs, but does not do its work: its listener, its spool or its uplink is in trouble.",
+        "The message says which; `soc-connector status` and logs/connector.log say more.";
     // --- E6xx: spool and disk ---
     SpoolBusy = 601, "Another process works with the same spool.",
         "Stop the other connector; `soc-connector status` shows it. The lock is the kernel's and is never left behind.";
@@ -150,7 +200,19 @@ codes! {
         "Check the endpoint `uplink.incubator` in the settings; where it is right, tell the SOC team what the message says.";
     IncubatorBind = 811, "The incubator cannot listen on an address.",
         "Choose another address or port, or stop what listens there already (`ss -ltnp`).";
+    TestNotSubmitted = 821, "The test message could not be sent to the connector's syslog port.",
+        "Look at `soc-connector status`; if the connector does not run, `start` it; else look for a local firewall rule.";
+    TestNotRunning = 822, "The connector ended during the test.",
+        "Look at logs/connector.log, then run `stop`, `start` and `test` again.";
+    TestNotArrived = 823, "The test message was sent but never reached the connector's listener.",
+        "Look for a rule of the local firewall or another program on the syslog port (`ss -lntup`).";
+    TestNoRoute = 824, "The connector took the test message in but has no working connection to the incubator.",
+        "Run `soc-connector status`, which shows why; `setup` checks the way to the incubator step by step.";
+    TestNotConfirmed = 825, "The test message was delivered, but the incubator did not confirm it in time.",
+        "Run `test` again, the first run may take longer; if it fails repeatedly, ask the SOC team.";
     // --- E9xx: the program itself ---
+    Internal = 901, "The program could not do something that should always be possible; the message says what.",
+        "Run the command again with `-vv` and send its output to the people who maintain soc-connector.";
     UnknownCode = 902, "There is no error code of that number.",
         "Give a code as it was printed, for example `soc-connector explain E104`.";
 }

@@ -1,0 +1,569 @@
+//! Real engines: Podman rootless, Podman and Docker as root, both through sudo.
+//!
+//! Runs where `SOC_TEST_ENGINES=1` and as root on a machine that `tests/lib/engines.sh` has prepared. Each test runs this
+//! same binary again as the operator ([`life_of_a_container`]), who makes an image of this same binary and runs it in a
+//! container ([`inside`]), while a sender in a network namespace of its own talks to it. So nothing but the engine is
+//! tested: no other part of the program has to work.
+
+use rustix::process::{geteuid, getuid};
+use soc_connector::Code;
+use soc_connector::engine::container::{Credentials, DIR_INSIDE, LABEL_DIR, Wanted};
+use soc_connector::engine::image::Image;
+use soc_connector::engine::network::{self, Attachment, Facts};
+use soc_connector::engine::{ContainerInfo, ContainerSpec, ContainerState, Engine, connect_through};
+use soc_connector::install::Install;
+use soc_connector::settings::{self, EngineKind, Limits, Network};
+use soc_connector::state::Mode;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+const USER: &str = "soc";
+const HELPER: &str = env!("CARGO_BIN_EXE_soc-connector");
+/// How often and how long something is looked for that comes without an event.
+const LOOKS: u32 = 300;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// Says loudly that nothing was tested, past the test harness's capture.
+fn engines_are_there() -> bool {
+    if std::env::var("SOC_TEST_ENGINES").as_deref() == Ok("1") {
+        assert!(geteuid().is_root(), "tests with real engines run as root");
+        return true;
+    }
+    let _ = writeln!(std::io::stderr(), "SKIPPED, NOTHING TESTED: real engines need SOC_TEST_ENGINES=1");
+    false
+}
+
+struct Variant {
+    kind: &'static str,
+    user: &'static str,
+    sudo: bool,
+    network: &'static str,
+    privileged: bool,
+    attachment: Attachment,
+}
+
+#[test]
+fn rootless_podman() {
+    run(Variant {
+        kind: "podman",
+        user: USER,
+        sudo: false,
+        network: "auto",
+        privileged: false,
+        attachment: Attachment::Host,
+    });
+}
+
+#[test]
+fn rootless_podman_in_its_own_network() {
+    run(Variant {
+        kind: "podman",
+        user: USER,
+        sudo: false,
+        network: "slirp4netns",
+        privileged: false,
+        attachment: Attachment::Slirp4netns,
+    });
+}
+
+#[test]
+fn podman_through_sudo_on_a_privileged_port() {
+    run(Variant {
+        kind: "podman",
+        user: USER,
+        sudo: true,
+        network: "auto",
+        privileged: true,
+        attachment: Attachment::Host,
+    });
+}
+
+#[test]
+fn podman_as_root_on_its_bridge() {
+    run(Variant {
+        kind: "podman",
+        user: "root",
+        sudo: false,
+        network: "bridge",
+        privileged: false,
+        attachment: Attachment::Bridge,
+    });
+}
+
+#[test]
+fn docker_as_root() {
+    run(Variant {
+        kind: "docker",
+        user: "root",
+        sudo: false,
+        network: "auto",
+        privileged: false,
+        attachment: Attachment::Host,
+    });
+}
+
+#[test]
+fn docker_through_sudo_on_a_privileged_port() {
+    run(Variant {
+        kind: "docker",
+        user: USER,
+        sudo: true,
+        network: "auto",
+        privileged: true,
+        attachment: Attachment::Bridge,
+    });
+}
+
+/// The helper goes with the command, and takes Podman's service with it, even if the command had no time for goodbyes.
+#[test]
+fn the_helper_ends_with_its_command() {
+    if !engines_are_there() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let socket = dir.path().join("s");
+    let mut helper = Command::new(HELPER)
+        .args(["engine-relay", "--kind", "podman", "--owner", "0:0", "--socket"])
+        .arg(&socket)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the helper starts");
+    let mut word = String::new();
+    let stdout = helper.stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut word).expect("readable");
+    assert_eq!(word, "ready\n");
+    assert_eq!(socket.metadata().expect("exists").permissions().mode() & 0o777, 0o600);
+    std::os::unix::net::UnixStream::connect(&socket).expect("it listens");
+    let service = format!("soc-connector-{}-", helper.id());
+    assert_eq!(processes_with(&service), 1, "Podman's service");
+    drop(helper.stdin.take());
+    assert!(helper.wait().expect("it ends").success());
+    assert!(!socket.exists());
+    assert_eq!(processes_with(&service), 0);
+}
+
+#[test]
+fn a_helper_that_cannot_reach_docker_says_so() {
+    if !engines_are_there() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let output = Command::new(HELPER)
+        .args(["engine-relay", "--kind", "docker", "--owner", "0:0", "--engine", "/nonexistent/docker.sock"])
+        .arg("--socket")
+        .arg(dir.path().join("s"))
+        .output()
+        .expect("the helper starts");
+    assert!(!output.status.success());
+    assert!(output.stdout.starts_with(b"E302 "), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+fn processes_with(text: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("readable").filter_map(Result::ok);
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.filter(|line| String::from_utf8_lossy(line).contains(text)).count()
+}
+
+/// A host of its own: a network namespace with one veth pair to this one.
+struct Sender {
+    name: String,
+    /// A running Docker forwards to nobody but its own containers, so Podman's bridge needs a rule beside it.
+    past_docker: bool,
+    here: Ipv4Addr,
+    there: Ipv4Addr,
+}
+
+impl Sender {
+    fn new(past_docker: bool) -> Self {
+        static NEXT: AtomicU8 = AtomicU8::new(0);
+        let index = NEXT.fetch_add(1, Ordering::Relaxed);
+        let process = std::process::id();
+        let name = format!("soce{process}-{index}");
+        let network = [10, 64 + (process % 128) as u8, index];
+        let [a, b, c] = network;
+        let sender =
+            Self { name, past_docker, here: Ipv4Addr::new(a, b, c, 1), there: Ipv4Addr::new(a, b, c, 2) };
+        let Self { name, here, there, .. } = &sender;
+        ip(&format!("netns add {name}"));
+        ip(&format!("link add {name} type veth peer name eth0 netns {name}"));
+        ip(&format!("addr add {here}/24 dev {name}"));
+        ip(&format!("link set {name} up"));
+        ip(&format!("-n {name} addr add {there}/24 dev eth0"));
+        ip(&format!("-n {name} link set eth0 up"));
+        if past_docker {
+            iptables(&format!("-I FORWARD -i {name} -j ACCEPT"));
+        }
+        sender
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        if self.past_docker {
+            iptables(&format!("-D FORWARD -i {} -j ACCEPT", self.name));
+        }
+        // The pair goes with its namespace.
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+    }
+}
+
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status().expect("iproute2 is installed");
+    assert!(status.success(), "ip {arguments}");
+}
+
+fn iptables(arguments: &str) {
+    let status = Command::new("iptables").args(arguments.split(' ')).status();
+    assert!(status.expect("iptables is installed").success(), "iptables {arguments}");
+}
+
+/// A port that nobody uses now.
+fn free_port(privileged: bool) -> u16 {
+    let from = if privileged { 600 } else { 21_000 };
+    (from..from + 400)
+        .map(|port| port + (std::process::id() % 100) as u16)
+        .filter(|port| !privileged || *port < 1024)
+        .find(|port| {
+            let all = (Ipv6Addr::UNSPECIFIED, *port);
+            TcpListener::bind(all).is_ok() && UdpSocket::bind(all).is_ok()
+        })
+        .expect("one of many is free")
+}
+
+/// Prepares everything that needs root, and becomes the operator.
+fn run(variant: Variant) {
+    static PORTS: std::sync::Mutex<Vec<u16>> = std::sync::Mutex::new(Vec::new());
+    if !engines_are_there() {
+        return;
+    }
+    let base =
+        tempfile::Builder::new().prefix("soc-engine-").tempdir_in("/var/tmp").expect("/var/tmp exists");
+    std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755)).expect("own directory");
+    // The operator may not be able to enter the source tree.
+    let copy = |from: &Path, name: &str| {
+        let to = base.path().join(name);
+        std::fs::copy(from, &to).expect("space in /var/tmp");
+        to
+    };
+    let program = copy(&std::env::current_exe().expect("known"), "test");
+    let helper = copy(Path::new(HELPER), "soc-connector");
+    let dir = base.path().join("DIR");
+    std::fs::create_dir(&dir).expect("new");
+    let (uid, gid) = ids(variant.user);
+    chown(&dir, Some(uid), Some(gid)).expect("root may");
+    let sender = Sender::new(variant.kind == "podman" && variant.attachment == Attachment::Bridge);
+    let port = {
+        let mut taken = PORTS.lock().expect("no test panics here");
+        let mut port = free_port(variant.privileged);
+        while taken.contains(&port) {
+            port += 1;
+        }
+        taken.push(port);
+        port
+    };
+    let mut command = Command::new("sudo");
+    // `sudo -u` leaves XDG_RUNTIME_DIR unset, which is one of the cases that have to work.
+    command.args(["-u", variant.user, "-H", "--", "env"]);
+    command.args([
+        format!("SOC_TEST_KIND={}", variant.kind),
+        format!("SOC_TEST_SUDO={}", u8::from(variant.sudo)),
+        format!("SOC_TEST_NETWORK={}", variant.network),
+        format!("SOC_TEST_ATTACHMENT={}", variant.attachment.name()),
+        format!("SOC_TEST_PORT={port}"),
+        format!("SOC_TEST_DIR={}", dir.display()),
+        format!("SOC_TEST_HELPER={}", helper.display()),
+        format!("SOC_TEST_NETNS={}", sender.name),
+        format!("SOC_TEST_HERE={}", sender.here),
+        format!("SOC_TEST_THERE={}", sender.there),
+    ]);
+    command.arg(program).args(["--exact", "life_of_a_container", "--ignored", "--nocapture"]);
+    let output = command.current_dir("/").output().expect("sudo is installed");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+fn ids(user: &str) -> (u32, u32) {
+    let id = |flag: &str| {
+        let output = Command::new("id").args([flag, user]).output().expect("coreutils");
+        String::from_utf8_lossy(&output.stdout)
+            .trim()
+            .parse()
+            .expect("tests/lib/engines.sh has made the user")
+    };
+    (id("-u"), id("-g"))
+}
+
+/// What the operator was given by [`run`].
+struct Given {
+    settings: settings::Engine,
+    port: u16,
+    dir: PathBuf,
+    helper: PathBuf,
+    netns: String,
+    here: Ipv4Addr,
+    there: Ipv4Addr,
+}
+
+impl Given {
+    fn read() -> Option<Self> {
+        let text = |name: &str| std::env::var(format!("SOC_TEST_{name}"));
+        let kind = text("KIND").ok()?;
+        let text = |name: &str| text(name).expect("given with the kind");
+        Some(Self {
+            settings: settings::Engine {
+                kind: if kind == "docker" { EngineKind::Docker } else { EngineKind::Podman },
+                sudo: text("SUDO") == "1",
+                network: match text("NETWORK").as_str() {
+                    "auto" => Network::Auto,
+                    "bridge" => Network::Bridge,
+                    "slirp4netns" => Network::Slirp4netns,
+                    other => panic!("network {other}"),
+                },
+                image: None,
+            },
+            port: text("PORT").parse().expect("a port"),
+            dir: text("DIR").into(),
+            helper: text("HELPER").into(),
+            netns: text("NETNS"),
+            here: text("HERE").parse().expect("an address"),
+            there: text("THERE").parse().expect("an address"),
+        })
+    }
+}
+
+#[tokio::test]
+#[ignore = "the operator's part of the tests above, which run it"]
+async fn life_of_a_container() {
+    let Some(given) = Given::read() else { return };
+    let install = Install::open(&given.dir).expect("own directory");
+    install.create_layout().expect("own directory");
+    let connection =
+        connect_through(&given.settings, &install, &given.helper).await.expect("the engine answers");
+    let socket = connection.socket().to_owned();
+    let binary = std::fs::read(std::env::current_exe().expect("known")).expect("readable");
+    // An image of its own: other tests load the same binary at the same time.
+    let name = format!("soc-engine-test-{}", std::process::id());
+    let image = Image::of_binary(&binary, &name).expect("linked as the program is");
+    let life = tokio::spawn({
+        let (name, image) = (name.clone(), image.clone());
+        async move {
+            let result = live(&connection, &given, &install, &name, &image).await;
+            (connection, result)
+        }
+    });
+    // What a failed step left over is put away before the failure is told.
+    match life.await {
+        Ok((connection, ())) => {
+            connection.close().await;
+            let helped = socket.to_string_lossy().contains("soc-connector-");
+            assert!(
+                !helped || !socket.parent().expect("has one").exists(),
+                "the helper's directory is left over"
+            );
+        }
+        Err(panic) => {
+            let given = Given::read().expect("as before");
+            let install = Install::open(&given.dir).expect("own directory");
+            let connection =
+                connect_through(&given.settings, &install, &given.helper).await.expect("as before");
+            println!("output: {:#?}", connection.logs(&name, 100).await);
+            let _ = connection.remove(&name, true).await;
+            let _ = connection.remove_image(&image.id).await;
+            std::panic::resume_unwind(panic.into_panic());
+        }
+    }
+}
+
+async fn live(engine: &impl Engine, given: &Given, install: &Install, name: &str, image: &Image) {
+    // What it says of itself.
+    let info = engine.info().await.expect("it answers");
+    assert_eq!(info.kind, given.settings.kind);
+    assert!(info.version.starts_with(|c: char| c.is_ascii_digit()), "{info:?}");
+    let uid = getuid().as_raw();
+    assert_eq!(info.rootless, given.settings.kind == EngineKind::Podman && uid != 0 && !given.settings.sudo);
+
+    // The image: not there, loaded under the id that was foretold, there.
+    assert_eq!(engine.image(&image.reference).await.expect("an answer"), None);
+    let mut last = None;
+    let id = engine.load_image(image.archive.clone(), &mut |progress| last = Some(progress)).await;
+    assert_eq!(id.expect("loaded"), image.id);
+    let last = last.expect("progress was told");
+    assert_eq!(Some(last.done_bytes), last.total_bytes);
+    let found = engine.image(&image.id).await.expect("an answer").expect("loaded");
+    assert_eq!((&found.id, &found.references[..]), (&image.id, &[image.reference.clone()][..]));
+
+    // The container: created once, started, and running as the operator.
+    let plan = network::choose(
+        given.settings.network,
+        Facts {
+            kind: info.kind,
+            rootless: info.rootless,
+            port: given.port,
+            addresses: &[IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
+            unprivileged_port_start: network::unprivileged_port_start(),
+        },
+    )
+    .expect("possible");
+    assert_eq!(plan.attachment.name(), std::env::var("SOC_TEST_ATTACHMENT").expect("given"));
+    let at = |name: &str| install.dir().join(name);
+    std::fs::write(at("conf/port"), plan.listen_port.to_string()).expect("own directory");
+    for file in ["x-cert.pem", "x-key.pem"] {
+        std::fs::write(at(file), "secret").expect("own directory");
+        std::fs::set_permissions(at(file), std::fs::Permissions::from_mode(0o600)).expect("own file");
+    }
+    let spec = ContainerSpec::new(Wanted {
+        install,
+        mode: Mode::Stage,
+        name,
+        image: &image.id,
+        user: (uid, rustix::process::getgid().as_raw()),
+        network: &plan,
+        limits: Limits::default(),
+        credentials: &Credentials { certificate: at("x-cert.pem"), key: at("x-key.pem"), ca: None },
+        args: ["--exact", "inside", "--ignored", "--nocapture"].map(Into::into).into(),
+    })
+    .expect("plain paths");
+    assert_eq!(engine.inspect(name).await.expect("an answer"), None);
+    let remarks = engine.create(&spec).await.expect("created");
+    assert_eq!(remarks.iter().any(|remark| remark.contains("without a limit")), !info.memory_limit);
+    assert_eq!(code(engine.create(&spec).await), Code::ContainerExists);
+    let created = inspect(engine, name).await;
+    assert_eq!((created.state, created.started_at, created.pid), (ContainerState::Created, None, None));
+    engine.start(name).await.expect("started");
+    engine.start(name).await.expect("nothing to do");
+    let output = output_with(engine, name, "listening").await;
+    let running = inspect(engine, name).await;
+    assert_eq!((&running.state, &running.image_id), (&ContainerState::Running, &image.id));
+    assert!(running.started_at.is_some());
+    assert_eq!(running.labels.get(LABEL_DIR).map(Path::new), Some(install.dir()));
+    let process = format!("/proc/{}", running.pid.expect("it runs"));
+    assert_eq!(std::fs::metadata(&process).expect("it runs").uid(), uid, "the host's view of its user");
+
+    // What it can and cannot do, in its own words.
+    let privileged = plan.bind_capability;
+    for line in [
+        "NoNewPrivs:\t1".to_owned(),
+        "Seccomp:\t2".to_owned(),
+        format!("CapEff:\t{:016x}", if privileged { 1 << 10 } else { 0 }),
+        format!("CapBnd:\t{:016x}", if privileged { 1 << 10 } else { 0 }),
+        format!("user {uid}"),
+        "write / no".to_owned(),
+        "write /soc/conf no".to_owned(),
+        "write /soc/x-key.pem no".to_owned(),
+        "write /soc/setup/run yes".to_owned(),
+        "write /soc/logs yes".to_owned(),
+        "write /soc/spool/stage yes".to_owned(),
+        "write /soc/spool/production no".to_owned(),
+        "read /soc/x-key.pem yes".to_owned(),
+    ] {
+        assert!(output.contains(&line), "{line:?} not in {output:#?}");
+    }
+    let written = at("spool/stage/written").metadata().expect("it wrote");
+    assert_eq!(written.uid(), uid, "what it writes is the operator's");
+
+    // Senders keep their addresses.
+    for transport in ["udp", "tcp"] {
+        let script = format!("echo hello >/dev/{transport}/{}/{}", given.here, given.port);
+        let status = Command::new("sudo")
+            .args(["ip", "netns", "exec", &given.netns, "bash", "-c", &script])
+            .status()
+            .expect("iproute2 is installed");
+        assert!(status.success(), "{transport}");
+        output_with(engine, name, &format!("{transport} from {}", given.there)).await;
+    }
+
+    // An end in order, which the restart policy respects, and nothing left.
+    engine.stop(name, Duration::from_secs(20)).await.expect("stopped");
+    engine.stop(name, Duration::from_secs(20)).await.expect("nothing to do");
+    let stopped = inspect(engine, name).await;
+    assert_eq!((stopped.state, stopped.pid), (ContainerState::Exited(0), None));
+    assert!(!stopped.oom_killed);
+    assert_eq!(stopped.restarts, 0);
+    let output = engine.logs(name, 1).await.expect("still there");
+    assert_eq!(output, ["ended in order"]);
+    assert_eq!(code(engine.remove_image(&image.reference).await), Code::ImageInUse);
+    assert!(engine.remove(name, false).await.expect("an answer"));
+    assert!(!engine.remove(name, true).await.expect("an answer"));
+    assert_eq!(engine.inspect(name).await.expect("an answer"), None);
+    assert_eq!(code(engine.start(name).await), Code::ContainerMissing);
+    assert_eq!(code(engine.stop(name, Duration::from_secs(1)).await), Code::ContainerMissing);
+    assert_eq!(code(engine.logs(name, 1).await), Code::ContainerMissing);
+    assert!(engine.remove_image(&image.reference).await.expect("an answer"));
+    assert!(!engine.remove_image(&image.reference).await.expect("an answer"));
+
+    // A registry that is not there, and an archive that is none.
+    let nowhere = "127.0.0.1:9/soc-connector:1";
+    assert_eq!(code(engine.pull_image(nowhere, &mut |_| {}).await), Code::ImagePullFailed);
+    let nonsense = vec![b'x'; 4096].into();
+    assert_eq!(code(engine.load_image(nonsense, &mut |_| {}).await), Code::ImageLoadFailed);
+}
+
+fn code<T: std::fmt::Debug>(result: soc_connector::Result<T>) -> Code {
+    let error = result.expect_err("must fail");
+    println!("{error}");
+    error.code()
+}
+
+async fn inspect(engine: &impl Engine, name: &str) -> ContainerInfo {
+    engine.inspect(name).await.expect("an answer").expect("it exists")
+}
+
+/// Waits until the container has said something; its output comes without an event.
+async fn output_with(engine: &impl Engine, name: &str, text: &str) -> Vec<String> {
+    let mut output = Vec::new();
+    for _ in 0..LOOKS {
+        output = engine.logs(name, 1000).await.expect("readable");
+        if output.iter().any(|line| line.contains(text)) {
+            return output;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    panic!("{text:?} not in {output:#?}");
+}
+
+/// The process in the container.
+#[tokio::test]
+#[ignore = "the container's part of the tests above, which run it"]
+async fn inside() {
+    let Ok(port) = std::fs::read_to_string(format!("{DIR_INSIDE}/conf/port")) else { return };
+    let port: u16 = port.parse().expect("written by the test");
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).expect("signals");
+    let say = |line: String| println!("{line}");
+    let status = std::fs::read_to_string("/proc/self/status").expect("proc is mounted");
+    status.lines().for_each(|line| say(line.to_owned()));
+    say(format!("user {}", getuid().as_raw()));
+    for dir in ["/", "/soc/conf", "/soc/setup/run", "/soc/logs", "/soc/spool/stage", "/soc/spool/production"]
+    {
+        let done = std::fs::write(Path::new(dir).join("written"), "x").is_ok();
+        say(format!("write {dir} {}", if done { "yes" } else { "no" }));
+    }
+    let key = "/soc/x-key.pem";
+    let done = std::fs::OpenOptions::new().append(true).open(key).is_ok();
+    say(format!("write {key} {}", if done { "yes" } else { "no" }));
+    say(format!("read {key} {}", if std::fs::read(key).is_ok() { "yes" } else { "no" }));
+    let all = (Ipv6Addr::UNSPECIFIED, port);
+    let (udp, tcp) = (UdpSocket::bind(all).expect("free"), TcpListener::bind(all).expect("free"));
+    std::thread::spawn(move || {
+        while let Ok((_, from)) = udp.recv_from(&mut [0; 64]) {
+            println!("udp from {}", from.ip().to_canonical());
+        }
+    });
+    std::thread::spawn(move || {
+        while let Ok((mut stream, from)) = tcp.accept() {
+            println!("tcp from {}", from.ip().to_canonical());
+            let _ = stream.read(&mut [0; 64]);
+        }
+    });
+    say("listening".to_owned());
+    terminate.recv().await;
+    // The last word: what the test harness would say after it comes in pieces.
+    say("ended in order".to_owned());
+    std::process::exit(0);
+}
