@@ -6,6 +6,7 @@
 //! `keys` describes the file once; [`parse()`] reads it, [`render`] writes it the first time, and [`edit()`] changes
 //! single values in it for setup's options.
 
+mod accepted;
 mod edit;
 mod endpoint;
 mod file;
@@ -17,6 +18,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+pub use accepted::{load_accepted, load_in_force};
 pub use edit::{Change, Changes, edit};
 pub use file::{load, prepare};
 pub use parse::parse;
@@ -66,7 +68,7 @@ pub enum EngineKind {
 }
 
 /// How the container reaches the network. `Auto` lets setup choose the mode that keeps senders' addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Network {
     /// Setup decides.
     #[default]

@@ -224,3 +224,17 @@ fn read(path: &Path, code: Code) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests;
+
+/// The file that the system's CA certificates are in, for a container that has none of its own. The first of the
+/// places where the distributions keep it.
+pub fn system_bundle() -> Option<std::path::PathBuf> {
+    [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ]
+    .into_iter()
+    .map(std::path::PathBuf::from)
+    .find(|path| path.is_file())
+}
