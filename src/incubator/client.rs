@@ -56,6 +56,12 @@ impl Confirmations {
         Ok(self.confirmations("/v1/confirmations?after=now", Duration::ZERO).await?.cursor)
     }
 
+    /// All own events that are still kept and the cursor behind them; does not wait.
+    pub async fn kept(&mut self) -> Result<(String, Vec<Value>)> {
+        let answer = self.confirmations("/v1/confirmations", Duration::ZERO).await?;
+        Ok((answer.cursor, answer.events))
+    }
+
     /// The own events behind `cursor` and the cursor behind them. Where there are none yet, waits for one up to `wait`
     /// (in whole seconds, at most [`MAX_WAIT`]).
     pub async fn next(&mut self, cursor: &str, wait: Duration) -> Result<(String, Vec<Value>)> {

@@ -7,6 +7,7 @@ use crate::batch::Origin;
 use crate::error::Result;
 use crate::settings::{StreamFormat, Uplink as Settings};
 use crate::spool::Queue;
+use crate::syslog::normaliser::Normaliser;
 use std::sync::Arc;
 
 /// Bytes of raw messages read from the queue for one window at most (and at least one event).
@@ -20,6 +21,12 @@ const MAX_WINDOW_BYTES: usize = 4 << 20;
 pub trait EventWriter: Send + 'static {
     /// Appends the event's JSON, one line without a line's end; returns the rule that read the message.
     fn write_event(&mut self, out: &mut Vec<u8>, seq: u64, origin: &Origin, raw: &[u8]) -> &'static str;
+}
+
+impl EventWriter for Normaliser {
+    fn write_event(&mut self, out: &mut Vec<u8>, seq: u64, origin: &Origin, raw: &[u8]) -> &'static str {
+        Self::write_event(self, out, seq, origin, raw)
+    }
 }
 
 /// A window ready to be sent.
