@@ -155,7 +155,7 @@ impl ContainerSpec {
             let ours = path.starts_with(install.dir());
             Ok(Mount { source: path.to_owned(), target: inside(name), writable: false, own: ours })
         };
-        let conf = install.dir().join("conf");
+        let conf = install.accepted_settings_dir();
         let mut mounts = vec![
             own(conf, inside("conf"), false),
             own(install.run_dir(), inside("setup/run"), true),
