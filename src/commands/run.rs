@@ -7,6 +7,7 @@ use crate::install::Install;
 use crate::settings;
 use crate::state::{Mode, store};
 use crate::tls::{self, Identity, Roots};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -42,6 +43,7 @@ pub fn exec(dir: &Path, options: &Options, verbose: u8) -> Result<()> {
         Error::new(Code::WriteFailed, format!("no log can be written in {}", install.logs_dir().display()))
             .caused_by(error)
     })?;
+    raise_open_files(settings.limits.files);
     let files = credentials(&install, &settings)?;
     let ca = options.ca.clone().or_else(|| settings.tls.ca_file(install.dir()));
     let source = move || {
@@ -77,4 +79,24 @@ pub fn exec(dir: &Path, options: &Options, verbose: u8) -> Result<()> {
         }
         connector.stop().await.map(drop)
     })
+}
+
+/// Raises this process's own bound on open files, for each connection is one. Shells and systemd begin with 1024, so
+/// that programs that use select(2) keep working; what they allow is more. In the container the engine has done it.
+fn raise_open_files(files: u64) {
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(files, |maximum| maximum.min(files));
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(wanted);
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, wanted, "the bound on open files cannot be raised");
+        }
+    }
+    if wanted < files {
+        tracing::warn!(
+            allowed = wanted,
+            wanted = files,
+            "fewer open files are allowed than limits.files asks for"
+        );
+    }
 }
