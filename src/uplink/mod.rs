@@ -26,7 +26,7 @@
 //!
 //! The configuration is asked for anew for each round, so that a replaced certificate is in use with the next
 //! connection. Where all receivers refuse ours, events are held back, the log says so now and again, and the next try
-//! comes after [`backoff::REFUSED_WAIT`].
+//! comes when it was replaced, or after [`backoff::REFUSED_WAIT`].
 //!
 //! [`lumberjack`], [`flight`] and [`backoff`] know no sockets; `session` is one connection.
 
@@ -44,7 +44,7 @@ use crate::error::{Code, Error, Result};
 use crate::settings::{self, Endpoint};
 use crate::spool::Queue;
 use crate::tls::{self, Connection};
-use backoff::{Backoff, Complaints, REFUSED_WAIT};
+use backoff::{Backoff, Complaints, REFUSED_WAIT, REPLACED_LOOK};
 use feeder::Feeder;
 use rustls::ClientConfig;
 use session::{Ended, Lost};
@@ -65,7 +65,8 @@ const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// is no failure; one that does it earlier does not want us.
 const IDLE_AFTER: Duration = Duration::from_secs(5);
 
-/// Makes the TLS configuration of the next connections: reads the certificate as it is now. May block.
+/// Makes the TLS configuration of the next connections: reads the certificate as it is now. May block. As long as
+/// nothing has changed it gives the same `Arc`; by that a refused certificate is known to be replaced.
 pub type TlsSource = Arc<dyn Fn() -> Result<Arc<ClientConfig>> + Send + Sync>;
 
 /// Whether the uplink goes on.
@@ -170,6 +171,7 @@ impl<W> Link<W> {
 async fn search<W: EventWriter>(mut link: Link<W>, targets: &[Endpoint], tls: &TlsSource) {
     let mut backoff = Backoff::new(link.settings.max_backoff);
     while !link.is_done() {
+        let mut refused = None;
         let wait = match round(&mut link, targets, tls).await {
             Round::Over => return,
             Round::Worked { stable } => {
@@ -180,10 +182,14 @@ async fn search<W: EventWriter>(mut link: Link<W>, targets: &[Endpoint], tls: &T
                 backoff.wait()
             }
             Round::Failed => backoff.wait(),
-            Round::Refused => REFUSED_WAIT,
+            Round::Refused(config) => {
+                refused = Some(config);
+                REFUSED_WAIT
+            }
         };
         tokio::select! {
             () = sleep(wait) => {}
+            () = replaced(tls, refused) => tracing::info!("the refused certificate was replaced"),
             // A change of mind, to drain for instance, is worth a try at once.
             _ = link.stop.changed() => {}
         }
@@ -200,8 +206,8 @@ enum Round {
     },
     /// No endpoint took events.
     Failed,
-    /// All endpoints refuse our certificate.
-    Refused,
+    /// All endpoints refuse our certificate, the one of this configuration.
+    Refused(Arc<ClientConfig>),
 }
 
 async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &TlsSource) -> Round {
@@ -250,7 +256,7 @@ async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &T
         refusals += usize::from(lost.refused);
     }
     link.status.held_by_certificate(refusals > 0);
-    if refusals == targets.len() { Round::Refused } else { Round::Failed }
+    if refusals == targets.len() { Round::Refused(config) } else { Round::Failed }
 }
 
 async fn serve<W: EventWriter>(
@@ -265,6 +271,18 @@ async fn serve<W: EventWriter>(
     let ended = session::run(link, endpoint, connection.stream).await;
     link.status.disconnected(index);
     ended
+}
+
+/// Returns when there is another configuration than the refused one. One that cannot be read is none: files are replaced
+/// one after the other.
+async fn replaced(tls: &TlsSource, refused: Option<Arc<ClientConfig>>) {
+    let Some(refused) = refused else { return pending().await };
+    loop {
+        sleep(REPLACED_LOOK).await;
+        if configuration(tls).await.is_ok_and(|config| !Arc::ptr_eq(&config, &refused)) {
+            return;
+        }
+    }
 }
 
 /// Asks for the configuration where reading files blocks nobody.
