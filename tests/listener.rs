@@ -1,6 +1,8 @@
 //! What the sockets take in, through the whole connector: every byte that a sender got rid of is an event, or a rule
 //! that the documentation names says why not.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said enough")]
+
 mod common;
 
 use common::{Foreground, PATIENCE, Process, Rig, Soc, binary, free_port, send_tcp};
