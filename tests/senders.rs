@@ -2,20 +2,10 @@
 
 mod common;
 
-use common::{Process, Rig, run};
+use common::{Process, Rig, have, run};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-
-/// Whether a program is there; `tests/run` installs them, so under CI a missing one is a failure.
-fn have(test: &str, program: &str) -> bool {
-    if run(Command::new("sh").args(["-c", &format!("command -v {program}")])).code == Some(0) {
-        return true;
-    }
-    assert!(std::env::var_os("CI").is_none(), "{test}: CI needs {program}; tests/run installs it");
-    eprintln!("SKIPPED {test}: no {program} on this machine (tests/run installs it)");
-    false
-}
 
 #[test]
 fn logger_in_both_formats_over_both_transports_and_framings() {
@@ -140,7 +130,7 @@ fn busybox_syslogd_forwards() {
     // Its /dev/log cannot be moved, so it gets a /dev of its own.
     let script = format!(
         "mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && \
-         {{ busybox syslogd -n -O /dev/messages -R 127.0.0.1:{} & }} && \
+         {{ busybox syslogd -n -O /dev/messages -L -R 127.0.0.1:{} & }} && \
          until [ -S /dev/log ]; do sleep 0.1; done; busybox logger -t bbapp -p daemon.notice '{body}'; \
          until grep -q '{body}' /dev/messages; do sleep 0.1; done; kill $!",
         rig.port()

@@ -323,6 +323,16 @@ impl View {
     }
 }
 
+/// Whether a program is there; `tests/run` installs them, so under CI a missing one is a failure.
+pub fn have(test: &str, program: &str) -> bool {
+    if run(Command::new("sh").args(["-c", &format!("command -v {program}")])).code == Some(0) {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none(), "{test}: CI needs {program}; tests/run installs it");
+    eprintln!("SKIPPED {test}: no {program} on this machine (tests/run installs it)");
+    false
+}
+
 /// Whether the tests with real engines are wanted; says loudly when they are not. Under CI they are a must.
 pub fn engines_wanted(test: &str) -> bool {
     if std::env::var_os("SOC_TEST_ENGINES").is_some() {
