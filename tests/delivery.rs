@@ -303,6 +303,28 @@ fn an_expired_certificate_holds_events_until_it_is_replaced() {
 }
 
 #[test]
+fn without_a_certificate_events_are_held_until_there_is_one() {
+    let spoil = |_: &Soc, dir: &Path| fs::remove_file(dir.join("client-cert.pem")).unwrap();
+    held_until("E232", spoil, mended);
+}
+
+#[test]
+fn a_renewed_certificate_may_have_another_name() {
+    let spoil = |soc: &Soc, dir: &Path| {
+        soc.pki.client("expired", Validity::expired(SystemClock.now())).unwrap();
+        replace_pair(dir, soc.dir.path(), "expired");
+    };
+    let mend = |soc: &Soc, dir: &Path| {
+        for part in ["cert", "key"] {
+            fs::copy(soc.path(&format!("client-{part}.pem")), dir.join(format!("renewed-{part}.pem")))
+                .unwrap();
+            fs::remove_file(dir.join(format!("client-{part}.pem"))).unwrap();
+        }
+    };
+    held_until("E225", spoil, mend);
+}
+
+#[test]
 fn a_half_copied_certificate_holds_events_until_it_is_whole() {
     let spoil = |_: &Soc, dir: &Path| {
         let certificate = dir.join("client-cert.pem");
