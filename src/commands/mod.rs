@@ -86,7 +86,8 @@ impl Session {
         let settings = match &record {
             Some(_) => settings::load_accepted(&install)?,
             None if install.settings_file().exists() => settings::load(&install)?,
-            None => Settings::default(),
+            // After `reset`, `delete` and `purge` still have to find the engine that was used.
+            None => settings::load_old(&install).unwrap_or_default(),
         };
         let engine = crate::engine::connect(&settings.engine, &install).await?;
         Self::with_engine(install, console, lock, record, settings, engine).await

@@ -197,7 +197,11 @@ impl<E: Engine> Session<E> {
     async fn check_network(&self, tell: &mut impl FnMut(&Finding)) -> Option<NetworkPlan> {
         let outcome = match self.network_plan().await {
             Ok(plan) => {
-                let text = format!("{}: senders' addresses are kept", plan.attachment.name());
+                let why = match self.settings.engine.network {
+                    Network::Auto => "it keeps the senders' addresses",
+                    _ => "as the settings say",
+                };
+                let text = format!("The container's network is \"{}\": {why}.", plan.attachment.name());
                 tell(&Finding { check: "network", outcome: Outcome::Ok(text) });
                 for remark in &plan.remarks {
                     self.console.warn(remark);
