@@ -5,7 +5,6 @@ use crate::batch::{Batch, Origin, Transport};
 use crate::syslog::framing::{self, Frame};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::UdpSocket;
 
 /// No UDP datagram is longer (RFC 768: 16 bits of length).
@@ -55,16 +54,11 @@ fn drain(socket: &UdpSocket, buffer: &mut [u8], max_message_bytes: usize, shared
                 };
                 let source = SocketAddr::new(source.ip().to_canonical(), source.port());
                 batch.push(Origin { received, source, transport: Transport::Udp, cut }, message);
-                if cut {
-                    shared.counters.cut.fetch_add(1, Relaxed);
-                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             // An ICMP error of some other host's making; the socket goes on.
             Err(error) => tracing::debug!(%error, "UDP receive"),
         }
     }
-    shared.counters.udp_messages.fetch_add(batch.len() as u64, Relaxed);
-    shared.counters.udp_bytes.fetch_add(batch.size_bytes() as u64, Relaxed);
     batch
 }
