@@ -80,7 +80,9 @@ fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {
 
 /// Whether a mnemonic or one of these headers begins here.
 pub fn follows(text: &[u8]) -> bool {
-    tag::mnemonic(text).is_some() || scan::scan(text).is_some() || prefixed(text).is_some()
+    tag::mnemonic(text).is_some()
+        || scan::scan(text).is_some()
+        || (matches!(text.first(), Some(b'0'..=b'9' | b'*' | b'.' | b':')) && prefixed(text).is_some())
 }
 
 /// What follows `timestamp:`.
@@ -232,6 +234,11 @@ fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<P
         parsed.set_tag(tag::mnemonic(text)?);
         parsed
     };
+    // A name and a time with colons are not enough: other programs log so too.
+    let by_name_alone = prefix.host.is_some() && !prefix.numbered && prefix.task.is_none();
+    if by_name_alone && !parsed.tag.is_some_and(|tag| tag.starts_with(b"%")) {
+        return None;
+    }
     parsed.host = parsed.host.or(prefix.host);
     parsed.when = when;
     parsed.structured_data = prefix.structured_data;

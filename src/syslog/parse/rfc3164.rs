@@ -17,7 +17,7 @@
 //! | `unifi` | a descriptor of model and MAC address between host and TAG |
 
 use super::tag::{self, Tag};
-use super::{Parsed, cisco, host, leading_digits, skip_spaces, without_space, word};
+use super::{Parsed, cisco, host, leading_digits, rfc5424, skip_spaces, without_space, word};
 use crate::syslog::time::scan::{self, Form, Scanned};
 
 /// The severities that F5 prints between host and TAG.
@@ -42,6 +42,12 @@ const LEVELS: [&[u8]; 14] = [
 pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     if let Some(scanned) = scan::scan(text) {
         return header(text, &scanned, true);
+    }
+    // Comware begins with a sign.
+    if let Some(rest) = text.strip_prefix(b"%")
+        && let Some(scanned) = scan::scan(rest)
+    {
+        return header(rest, &scanned, true);
     }
     let digits = leading_digits(text);
     let rest = text[digits..].strip_prefix(b" ")?;
@@ -121,6 +127,14 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
         return behind_host(name, behind, rule_of(form), outer);
     }
     // A message of one word has no header: the word is the text, unless it is an address.
+    if first == b"-" {
+        // NILVALUE, borrowed from RFC 5424; before anything but a TAG it is text.
+        let mut parsed = Parsed::new("rfc3164-no-host", text);
+        if let Some(tag) = tag::scan(skip_spaces(behind)) {
+            parsed.set_tag(tag);
+        }
+        return parsed;
+    }
     let lone = skip_spaces(behind).is_empty();
     // A logging library's severity stands where it puts no host.
     if first.iter().all(u8::is_ascii_uppercase)
@@ -245,6 +259,9 @@ fn is_own_word(text: &[u8]) -> bool {
 
 /// A second complete header, timestamp, host and TAG, behind a relay's.
 fn relayed(text: &[u8]) -> Option<Parsed<'_>> {
+    if let Some(inner) = rfc5424::parse(text).filter(|inner| inner.rule == "rfc5424") {
+        return Some(Parsed { rule: "relayed", ..inner });
+    }
     let scanned = scan::scan(text)?;
     let inner = header(text, &scanned, false)?;
     let complete = inner.host.is_some() && inner.tag.is_some();

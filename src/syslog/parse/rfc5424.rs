@@ -14,6 +14,9 @@ const MAX_NAME_BYTES: usize = 64;
 /// Reads an RFC 5424 message from VERSION on.
 pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     let digits = leading_digits(text);
+    if !text.first()?.is_ascii_digit() {
+        return None;
+    }
     let versioned = (1..=3).contains(&digits) && matches!(text.get(digits), Some(b' ' | b'\t'));
     let mut fields = Fields { rest: text, strict: true };
     let version = if versioned { fields.next()? } else { b"" };
@@ -55,21 +58,19 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
 
 /// TIMESTAMP, and whether it names a date. A word that is neither a date nor NILVALUE is an unreadable timestamp.
 fn timestamp<'a>(fields: &mut Fields<'a>) -> Option<(When<'a>, bool)> {
-    match scan::scan(fields.rest) {
-        Some(scanned) if matches!(scanned.form, Form::Rfc3339 | Form::IsoLike) => {
-            fields.strict &= scanned.form == Form::Rfc3339;
-            fields.rest = &fields.rest[scanned.len..];
-            fields.separator()?;
-            Some((scanned.when, true))
-        }
-        Some(_) => None,
-        None => {
-            let word = fields.next()?;
-            fields.strict &= word == b"-";
-            // Whatever stands here for a time has a digit; a word without one is no timestamp but text.
-            (word == b"-" || word[0].is_ascii_digit()).then_some((When::Missing, false))
-        }
+    let scanned = scan::scan(fields.rest)
+        .filter(|scanned| matches!(fields.rest.get(scanned.len), None | Some(b' ' | b'\t')));
+    if let Some(scanned) = scanned {
+        fields.strict &= scanned.form == Form::Rfc3339;
+        fields.rest = &fields.rest[scanned.len..];
+        fields.separator()?;
+        return matches!(scanned.form, Form::Rfc3339 | Form::IsoLike).then_some((scanned.when, true));
     }
+    let word = fields.next()?;
+    fields.strict &= word == b"-";
+    // Whatever stands here for a time begins with a date; another word is no timestamp but text.
+    let resembles_date = word.len() >= 8 && leading_digits(word) == 4 && matches!(word[4], b'-' | b'/');
+    (word == b"-" || resembles_date).then_some((When::Missing, false))
 }
 
 /// An RFC 3164 TAG stands where APP-NAME should.

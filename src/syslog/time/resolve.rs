@@ -144,8 +144,7 @@ pub fn abbreviation_minutes(name: &[u8]) -> Option<i32> {
         b"AEDT" => 660,
         b"NZST" => 720,
         b"NZDT" => 780,
-        b"BRT" => -180,
-        b"ADT" => -180,
+        b"ADT" | b"BRT" => -180,
         b"AST" | b"EDT" => -240,
         b"EST" | b"CDT" => -300,
         b"CST" | b"MDT" => -360,
@@ -188,7 +187,7 @@ fn write_civil(out: &mut Vec<u8>, civil: Civil, fraction: &[u8], offset_minutes:
 }
 
 fn write_date_and_clock(out: &mut Vec<u8>, civil: Civil) {
-    let year = civil.year.clamp(0, 9999);
+    let year = civil.year.clamp(0, 9999).cast_unsigned();
     write_two(out, (year / 100) as u8);
     write_two(out, (year % 100) as u8);
     for (separator, value) in [
