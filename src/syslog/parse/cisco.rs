@@ -80,9 +80,7 @@ fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {
 
 /// Whether a mnemonic or one of these headers begins here.
 pub fn follows(text: &[u8]) -> bool {
-    tag::mnemonic(text).is_some()
-        || scan::scan(text).is_some()
-        || (matches!(text.first(), Some(b'0'..=b'9' | b'*' | b'.' | b':')) && prefixed(text).is_some())
+    tag::mnemonic(text).is_some() || header(text, Place::BehindHost).is_some()
 }
 
 /// What follows `timestamp:`.

@@ -13,6 +13,7 @@
 //! | `aix` | `Message forwarded from host:` |
 //! | `cisco` | a mnemonic behind the timestamp, or a device's own header behind a relay's |
 //! | `meraki` | VERSION, a time in seconds, host, event type |
+//! | `netapp` | `[node:event:severity]:` for TAG |
 //! | `relayed` | a relay's header before the first one |
 //! | `unifi` | a descriptor of model and MAC address between host and TAG |
 
@@ -114,6 +115,11 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
         set_tag(&mut parsed, rest);
         return parsed;
     }
+    if let Some((node, tag)) = ems(text) {
+        let mut parsed = Parsed { host: Some(node), ..Parsed::new("netapp", text) };
+        parsed.set_tag(tag);
+        return parsed;
+    }
     if let Some(name) = first.strip_suffix(b":")
         && !host::is_ipv6(first)
     {
@@ -196,7 +202,12 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, outer: 
         parsed.body = without_space(rest);
         text = skip_spaces(rest);
     }
-    set_tag(&mut parsed, text);
+    if let Some((_, tag)) = ems(text) {
+        parsed.rule = "netapp";
+        parsed.set_tag(tag);
+    } else {
+        set_tag(&mut parsed, text);
+    }
     parsed
 }
 
@@ -278,6 +289,21 @@ fn descriptor(text: &[u8]) -> Option<&[u8]> {
     let (mac, model) = first.split_at_checked(12)?;
     (mac.iter().all(u8::is_ascii_hexdigit) && model.starts_with(b",") && model.ends_with(b":"))
         .then_some(behind)
+}
+
+/// ONTAP: `[node:event:severity]:` in place of a TAG; says the node and the rest as a TAG, the event being the program.
+fn ems(text: &[u8]) -> Option<(&[u8], Tag<'_>)> {
+    // Events have names of some tens of bytes.
+    const MAX_BYTES: usize = 256;
+    let inner = text.strip_prefix(b"[")?;
+    let end = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)])?;
+    let mut parts = inner[..end].splitn(3, |&byte| byte == b':');
+    let (node, event, severity) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_severity = LEVELS.contains(&severity) || matches!(severity, b"informational" | b"emergency");
+    let body = inner[end + 1..].strip_prefix(b":")?;
+    let text = &text[..end + 2];
+    (is_severity && host::is_host(node) && !event.is_empty() && !event.contains(&b' '))
+        .then(|| (node, Tag { text, app: event, proc_id: None, body: without_space(body), colon: true }))
 }
 
 /// Meraki: host and a bare event type behind a time in seconds.

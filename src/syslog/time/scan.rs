@@ -229,6 +229,13 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
             end += len;
             form = Form::BsdLike;
         }
+        // CatOS sends the zone's name and its offset.
+        if matches!(zone, Zone::Name(_))
+            && let Some((offset @ Zone::Offset(_), len)) = spaced_zone(&text[end..])
+        {
+            zone = offset;
+            end += len;
+        }
         if year.is_none()
             && text.get(end) == Some(&b' ')
             && leading_digits(&text[end + 1..]) == 4
