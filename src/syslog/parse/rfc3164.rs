@@ -19,6 +19,7 @@
 
 use super::tag::{self, Tag};
 use super::{Parsed, cisco, host, leading_digits, rfc5424, skip_spaces, without_space, word};
+use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Form, Scanned};
 
 /// The severities that F5 prints between host and TAG.
@@ -70,7 +71,7 @@ fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, outer: bool) -> Option<Pars
         return None;
     }
     let mut parsed = behind_timestamp(rest, scanned.form, outer);
-    if parsed.when == crate::syslog::time::When::Missing {
+    if parsed.when == When::Missing {
         parsed.when = scanned.when;
     }
     Some(parsed)
@@ -85,12 +86,10 @@ fn rule_of(form: Form) -> &'static str {
 }
 
 fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
-    // Devices of Cisco put a colon behind the timestamp; no host follows it.
-    let spaced = skip_spaces(rest);
-    if let Some(rest) = spaced.strip_prefix(b":") {
+    let text = skip_spaces(rest);
+    if let Some(rest) = text.strip_prefix(b":") {
         return cisco::behind_colon(without_space(rest));
     }
-    let text = spaced;
     let (first, behind) = word(text);
     let without_host = |rule| {
         let mut parsed = Parsed::new(rule, without_space(rest));
@@ -132,7 +131,6 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
         let name = host::without_port(name).filter(|_| !host::is_address(name)).unwrap_or(name);
         return behind_host(name, behind, rule_of(form), outer);
     }
-    // A message of one word has no header: the word is the text, unless it is an address.
     if first == b"-" {
         // NILVALUE, borrowed from RFC 5424; before anything but a TAG it is text.
         let mut parsed = Parsed::new("rfc3164-no-host", text);
@@ -141,13 +139,14 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
         }
         return parsed;
     }
-    let lone = skip_spaces(behind).is_empty();
     // A logging library's severity stands where it puts no host.
     if first.iter().all(u8::is_ascii_uppercase)
         && LEVELS.iter().any(|level| level.eq_ignore_ascii_case(first))
     {
         return without_host("rfc3164-no-host");
     }
+    // A message of one word has no header: the word is the text, unless it is an address.
+    let lone = skip_spaces(behind).is_empty();
     if host::is_address(first) || (!lone && host::is_host(first) && !first.contains(&b':')) {
         return behind_host(first, behind, rule_of(form), outer);
     }
