@@ -10,6 +10,7 @@ use soc_connector::batch::{Origin, Transport};
 use soc_connector::clock::UnixMicros;
 use soc_connector::settings;
 use soc_connector::syslog::normaliser::Normaliser;
+use soc_connector::syslog::parse::{RAW, RULES};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -169,5 +170,8 @@ fn the_corpus_covers_what_it_claims() {
     assert_eq!(names.len(), families.len(), "a family stands in one place");
     assert_eq!(messages.len(), examples.len(), "no example stands twice");
     assert!(families.iter().all(|family| !family.source.is_empty()), "every family names its source");
+    let rules: BTreeSet<_> = examples.iter().map(|example| example.rule.as_str()).collect();
+    let known: BTreeSet<_> = RULES.iter().map(|(name, _)| *name).chain([RAW]).collect();
+    assert_eq!(rules, known, "every rule has examples");
     assert!(families.len() >= 40 && examples.len() >= 200, "{} in {}", examples.len(), families.len());
 }

@@ -36,6 +36,10 @@ pub const MAX_COUNT_OCTETS: usize = 16 << 20;
 /// Digits of the longest octet count that is read; more of them are no count, whatever the bound.
 const MAX_COUNT_DIGITS: usize = 12;
 
+/// Memory that a connection keeps between messages: enough for almost every message, and little for thousands of
+/// connections.
+const IDLE_CAPACITY_BYTES: usize = 4096;
+
 /// One message without its framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
@@ -292,6 +296,9 @@ impl Framer {
             && let Some(frame) = frame(trim_end(&self.kept, trailer), self.max)
         {
             each(frame);
+        }
+        if self.kept.capacity() > IDLE_CAPACITY_BYTES {
+            self.kept = Vec::new();
         }
         self.kept.clear();
         self.delivered = false;

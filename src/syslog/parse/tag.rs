@@ -38,8 +38,7 @@ impl<'a> Tag<'a> {
 pub fn scan(text: &[u8]) -> Option<Tag<'_>> {
     match text.first()? {
         b'%' => mnemonic(text).or_else(|| name(text)),
-        b'C' if is_payload(text) => None,
-        b'L' if is_payload(text) => None,
+        b'C' | b'L' if is_payload(text) => None,
         _ => name(text).or_else(|| words(text)).or_else(|| topics(text)).or_else(|| category(text)),
     }
 }
@@ -213,8 +212,7 @@ pub fn mnemonic(text: &[u8]) -> Option<Tag<'_>> {
     parts.next()?;
     let text_end = 1 + len;
     let (rest, colon) = match &rest[len..] {
-        [b':', rest @ ..] => (rest, true),
-        [b' ', b':', rest @ ..] => (rest, true),
+        [b':', rest @ ..] | [b' ', b':', rest @ ..] => (rest, true),
         rest @ ([] | [b' ', ..]) => (rest, false),
         _ => return None,
     };
