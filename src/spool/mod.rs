@@ -15,6 +15,7 @@ mod shared;
 mod spool;
 mod state;
 mod tail;
+mod write;
 
 pub use findings::{Findings, StateFound};
 pub use options::Options;

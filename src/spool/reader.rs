@@ -70,18 +70,15 @@ impl Reader {
         }
         let number = segment.name.number;
         let result = self.read_segment(fs, dir, seed, segment, from, limit);
-        match &result {
-            Ok(read) => {
-                if self.failed.is_some_and(|(failed, times)| failed != number || times < ATTEMPTS) {
-                    self.failed = None;
-                }
-                self.cached.clone_from(&read.chunk);
+        if let Ok(read) = &result {
+            if self.failed.is_some_and(|(failed, times)| failed != number || times < ATTEMPTS) {
+                self.failed = None;
             }
-            Err(_) => {
-                self.position = None;
-                let times = self.failed.filter(|(failed, _)| *failed == number).map_or(0, |(_, times)| times);
-                self.failed = Some((number, times.saturating_add(1)));
-            }
+            self.cached.clone_from(&read.chunk);
+        } else {
+            self.position = None;
+            let times = self.failed.filter(|(failed, _)| *failed == number).map_or(0, |(_, times)| times);
+            self.failed = Some((number, times.saturating_add(1)));
         }
         result
     }
