@@ -124,7 +124,7 @@ impl Reader {
         let position = self.position.as_mut().expect("set above");
         let end = if segment.end == u64::MAX { position.end } else { segment.end };
         let mut read = Read::default();
-        let mut batch = Batch::default();
+        let mut batch = Batch::with_capacity(0, BATCH_BYTES);
         let mut batch_seq = from;
         while position.next <= limit && batch.size_bytes() < BATCH_BYTES && batch.len() < BATCH_EVENTS {
             match position.scanner.step(end, &(position.next..segment.last_seq + 1))? {

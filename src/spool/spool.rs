@@ -1,6 +1,7 @@
 //! The spool itself: joins segments, state, tail and reader, and holds the locks.
 //!
-//! Locks are taken in this order, any of them may be left out: writer or reader, state, shared.
+//! Locks are taken in this order, any of them may be left out: writer, reader, state, shared. Only the last is ever
+//! waited for by who must not wait for the disk.
 
 use super::fs::{FileSystem, Held, RealFileSystem};
 use super::index::Index;
@@ -49,7 +50,7 @@ pub struct Spool {
     pub(super) id_bytes: [u8; 8],
     pub(super) seed: u32,
     writer: Mutex<WriteSide>,
-    reader: Mutex<Reader>,
+    pub(super) reader: Mutex<Reader>,
     state: Mutex<StateFile>,
     pub(super) shared: Mutex<Shared>,
     _lock: Box<dyn Held>,
@@ -278,10 +279,13 @@ impl Spool {
         let read = match reader.read(&*self.fs, &self.dir, self.seed, &segment, from, limit) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let now = lock(&self.shared).index.find(from).map(|segment| segment.name);
-                if now != Some(segment.name) {
-                    // Renamed or removed meanwhile.
-                    return Ok(Err(from));
+                let (acknowledged, now) = {
+                    let shared = lock(&self.shared);
+                    (shared.acknowledged, shared.index.find(from).map(|segment| segment.name))
+                };
+                if acknowledged >= from || now != Some(segment.name) {
+                    // Delivered and removed meanwhile, or given its final name.
+                    return Ok(Err(from.max(acknowledged + 1)));
                 }
                 if reader.has_given_up(segment.name.number) {
                     tracing::error!(segment = %segment.name, "a segment is gone; its events are counted as missing");

@@ -172,6 +172,8 @@ impl Spool {
         // Before the new name: a process that ends between the two is to find the mark.
         self.note_state();
         let (old, new) = (self.dir.join(current.name.to_string()), self.dir.join(complete.to_string()));
+        // A reader must not look for the one name when there is only the other.
+        let _reader = lock(&self.reader);
         if let Err(error) = self.fs.rename(&old, &new) {
             tracing::warn!(%error, segment = %current.name, "a complete segment could not be renamed");
             writer.unfinished.push(Unfinished {
@@ -249,12 +251,14 @@ impl Spool {
         file.write_all_at(&footer.encode(), unfinished.durable_len)?;
         file.sync_data()?;
         let complete = Name { last_seq: Some(unfinished.durable_seq), ..unfinished.name };
+        let reader = lock(&self.reader);
         self.fs.rename(&old, &self.dir.join(complete.to_string()))?;
         lock(&self.shared).index.update(complete.number, |segment| {
             segment.name = complete;
             segment.end = unfinished.durable_len;
             segment.size_bytes = unfinished.durable_len + FOOTER_BYTES;
         });
+        drop(reader);
         self.fs.sync_dir(&self.dir)
     }
 
