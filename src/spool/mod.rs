@@ -88,7 +88,7 @@
 //! # Tests
 //!
 //! `tests::disk` is a disk at its worst; `tests::model` runs random schedules on it against a model of maps, and
-//! `SPOOL_SCHEDULES=100000` runs it for longer; `tests::failures` has one test for each row of the table above;
+//! `SPOOL_SCHEDULES=100000` runs it for longer; `tests::failures` goes through the kinds of failure one by one;
 //! `tests::damage` changes random bytes.
 
 mod findings;
@@ -106,6 +106,7 @@ mod shared;
 mod spool;
 mod state;
 mod tail;
+pub mod tool;
 mod write;
 
 pub use findings::{Findings, StateFound};

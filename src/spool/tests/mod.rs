@@ -5,6 +5,7 @@ mod disk;
 mod failures;
 mod model;
 mod plain;
+mod tool;
 
 use super::{Options, Spool};
 use crate::batch::{Batch, Origin, Transport};
