@@ -70,18 +70,15 @@ impl Reader {
         }
         let number = segment.name.number;
         let result = self.read_segment(fs, dir, seed, segment, from, limit);
-        match &result {
-            Ok(read) => {
-                if self.failed.is_some_and(|(failed, times)| failed != number || times < ATTEMPTS) {
-                    self.failed = None;
-                }
-                self.cached.clone_from(&read.chunk);
+        if let Ok(read) = &result {
+            if self.failed.is_some_and(|(failed, times)| failed != number || times < ATTEMPTS) {
+                self.failed = None;
             }
-            Err(_) => {
-                self.position = None;
-                let times = self.failed.filter(|(failed, _)| *failed == number).map_or(0, |(_, times)| times);
-                self.failed = Some((number, times.saturating_add(1)));
-            }
+            self.cached.clone_from(&read.chunk);
+        } else {
+            self.position = None;
+            let times = self.failed.filter(|(failed, _)| *failed == number).map_or(0, |(_, times)| times);
+            self.failed = Some((number, times.saturating_add(1)));
         }
         result
     }
@@ -127,7 +124,7 @@ impl Reader {
         let position = self.position.as_mut().expect("set above");
         let end = if segment.end == u64::MAX { position.end } else { segment.end };
         let mut read = Read::default();
-        let mut batch = Batch::default();
+        let mut batch = Batch::with_capacity(0, BATCH_BYTES);
         let mut batch_seq = from;
         while position.next <= limit && batch.size_bytes() < BATCH_BYTES && batch.len() < BATCH_EVENTS {
             match position.scanner.step(end, &(position.next..segment.last_seq + 1))? {
