@@ -43,7 +43,7 @@ pub use status::{Snapshot, Status};
 use crate::error::{Code, Error, Result};
 use crate::settings::{self, Endpoint};
 use crate::spool::Queue;
-use crate::tls::{self, Connection};
+use crate::tls::{self, Connection, Fault};
 use backoff::{Backoff, Complaints, REFUSED_WAIT};
 use feeder::Feeder;
 use rustls::ClientConfig;
@@ -158,10 +158,16 @@ impl<W> Link<W> {
         }
     }
 
+    /// Logs why events stay in the queue. A certificate waits for people, and is shouted about; most other things
+    /// mend themselves.
     fn complain(&mut self, error: &Error) {
-        if let Some(left_out) = self.complaints.is_due(&error.to_string()) {
-            let code = tracing::field::display(error.code());
-            tracing::warn!(code, error = error.what(), repeated = left_out, "events are held back");
+        let Some(repeated) = self.complaints.is_due(&error.to_string()) else { return };
+        let code = tracing::field::display(error.code());
+        let (what, remedy) = (error.what(), error.code().remedy());
+        if matches!(error.code().number(), 200..300) {
+            tracing::error!(code, what, remedy, repeated, "events are held back until this is mended");
+        } else {
+            tracing::warn!(code, what, remedy, repeated, "events are held back");
         }
     }
 }
@@ -234,7 +240,11 @@ async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &T
                 refused: fault.is_refusal(),
                 worked: false,
                 idle: false,
-                error: fault.into_error(endpoint, Code::ReceiverUnreachable),
+                error: {
+                    let reached = matches!(fault, Fault::Closed(_));
+                    let code = if reached { Code::ReceiverLost } else { Code::ReceiverUnreachable };
+                    fault.into_error(endpoint, code)
+                },
             },
         };
         let lasted = begun.elapsed();

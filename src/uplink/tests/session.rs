@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// The receiver's end of a pipe, and the connection's end when it comes.
-struct Receiver {
+pub(super) struct Receiver {
     stream: DuplexStream,
     decoder: Decoder,
     stop: watch::Sender<Stop>,
@@ -17,25 +17,22 @@ struct Receiver {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Got {
+pub(super) enum Got {
     Window(u32),
     /// Number within the window, and `connector.seq`.
     Event(u32, u64),
 }
 
 impl Receiver {
-    fn new(queue: &Arc<MemoryQueue>, settings: settings::Uplink) -> Self {
-        let (ours, theirs) = tokio::io::duplex(1 << 20);
-        let (stop, stopped) = watch::channel(Stop::Running);
+    pub fn new(queue: &Arc<MemoryQueue>, settings: settings::Uplink) -> Self {
         let feeder = Feeder::new(Arc::<MemoryQueue>::clone(queue), PlainWriter("c"), &settings);
         let status = Arc::new(Status::default());
-        let endpoint = Endpoint { host: "receiver".to_owned(), port: 443 };
-        status.begin(std::slice::from_ref(&endpoint));
+        status.begin(&[endpoint()]);
         let acknowledged = queue.acknowledged();
-        let mut link = Link {
+        Self::with(Link {
             queue: Arc::<MemoryQueue>::clone(queue),
             durable: queue.durable(),
-            stop: stopped,
+            stop: watch::channel(Stop::Running).1,
             feeder: Some(feeder),
             acknowledged,
             recorded: acknowledged,
@@ -44,15 +41,22 @@ impl Receiver {
             settings,
             status,
             complaints: Complaints::default(),
-        };
+        })
+    }
+
+    /// The next connection.
+    pub fn with(mut link: Link<PlainWriter>) -> Self {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let (stop, stopped) = watch::channel(Stop::Running);
+        link.stop = stopped;
         let session = tokio::spawn(async move {
-            let ended = session::run(&mut link, &endpoint, ours).await;
+            let ended = session::run(&mut link, &endpoint(), ours).await;
             (ended, link)
         });
         Self { stream: theirs, decoder: Decoder::new(Limits::RECEIVER), stop, session }
     }
 
-    async fn frame(&mut self) -> Got {
+    pub async fn frame(&mut self) -> Got {
         loop {
             if let Some(frame) = self.decoder.next().unwrap() {
                 return match frame {
@@ -83,7 +87,7 @@ impl Receiver {
         seqs
     }
 
-    async fn ack(&mut self, sequence: u32) {
+    pub async fn ack(&mut self, sequence: u32) {
         self.stream.write_all(&ack(sequence)).await.unwrap();
     }
 
@@ -92,11 +96,26 @@ impl Receiver {
         assert!(timeout(wait, self.frame()).await.is_err());
     }
 
+    /// Closes its end, whatever it has read.
+    pub async fn die(self) -> (Lost, Link<PlainWriter>) {
+        let Self { stream, session, stop: _stop, .. } = self;
+        drop(stream);
+        ended(session.await.unwrap())
+    }
+
     async fn lost(self) -> (Lost, Link<PlainWriter>) {
-        match self.session.await.unwrap() {
-            (Ended::Lost(lost), link) => (lost, link),
-            (Ended::Done, _) => panic!("the connection ended without an error"),
-        }
+        ended(self.session.await.unwrap())
+    }
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint { host: "receiver".to_owned(), port: 443 }
+}
+
+fn ended(session: (Ended, Link<PlainWriter>)) -> (Lost, Link<PlainWriter>) {
+    match session {
+        (Ended::Lost(lost), link) => (lost, link),
+        (Ended::Done, _) => panic!("the connection ended without an error"),
     }
 }
 
@@ -202,17 +221,10 @@ async fn a_receiver_that_fell_silent_gets_one_window_at_a_time_on_the_next_conne
     for _ in 0..4 {
         receiver.window().await;
     }
-    let (_, mut link) = receiver.lost().await;
+    let (_, link) = receiver.lost().await;
     assert!(link.cautious);
-    let (ours, theirs) = tokio::io::duplex(1 << 20);
-    let (stop, stopped) = watch::channel(Stop::Running);
-    link.stop = stopped;
     let status = Arc::clone(&link.status);
-    let session = tokio::spawn(async move {
-        let endpoint = Endpoint { host: "receiver".to_owned(), port: 443 };
-        (session::run(&mut link, &endpoint, ours).await, link)
-    });
-    let mut receiver = Receiver { stream: theirs, decoder: Decoder::new(Limits::RECEIVER), stop, session };
+    let mut receiver = Receiver::with(link);
     assert_eq!(receiver.window().await[0], 1, "sent again, from the first that was not acknowledged");
     receiver.assert_silence(seconds(30)).await;
     assert_eq!(status.snapshot().events_retransmitted, 10);
