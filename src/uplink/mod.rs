@@ -176,18 +176,11 @@ impl<W> Link<W> {
 async fn search<W: EventWriter>(mut link: Link<W>, targets: &[Endpoint], tls: &TlsSource) {
     let mut backoff = Backoff::new(link.settings.max_backoff);
     while !link.is_done() {
-        let wait = match round(&mut link, targets, tls).await {
-            Round::Over => return,
-            Round::Worked { stable } => {
-                if stable {
-                    backoff.reset();
-                    link.complaints.reset();
-                }
-                backoff.wait()
-            }
-            Round::Failed => backoff.wait(),
-            Round::Refused => REFUSED_WAIT,
-        };
+        let round = round(&mut link, targets, tls).await;
+        if let Round::Worked { stable: true } = round {
+            link.complaints.reset();
+        }
+        let Some(wait) = round.wait(&mut backoff) else { return };
         tokio::select! {
             () = sleep(wait) => {}
             // A change of mind, to drain for instance, is worth a try at once.
@@ -196,6 +189,7 @@ async fn search<W: EventWriter>(mut link: Link<W>, targets: &[Endpoint], tls: &T
     }
 }
 
+#[derive(Debug, PartialEq, Eq)]
 enum Round {
     /// There is nothing more to do.
     Over,
@@ -208,6 +202,19 @@ enum Round {
     Failed,
     /// All endpoints refuse our certificate.
     Refused,
+}
+
+impl Round {
+    /// How long to wait before the next one, if there is to be one.
+    fn wait(&self, backoff: &mut Backoff) -> Option<Duration> {
+        match self {
+            Self::Over => return None,
+            Self::Refused => return Some(REFUSED_WAIT),
+            Self::Worked { stable: true } => backoff.reset(),
+            Self::Worked { stable: false } | Self::Failed => {}
+        }
+        Some(backoff.wait())
+    }
 }
 
 async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &TlsSource) -> Round {

@@ -83,6 +83,30 @@ impl Queue for MemoryQueue {
     }
 }
 
+/// What outlives a connection, at the start of an uplink to one endpoint.
+pub(super) fn link(
+    queue: Arc<dyn Queue>,
+    durable: watch::Receiver<u64>,
+    settings: settings::Uplink,
+) -> Link<PlainWriter> {
+    let acknowledged = queue.acknowledged();
+    let status = Arc::new(Status::default());
+    status.begin(&[Endpoint { host: "receiver".to_owned(), port: 443 }]);
+    Link {
+        feeder: Some(Feeder::new(Arc::clone(&queue), PlainWriter("c"), &settings)),
+        queue,
+        durable,
+        stop: watch::channel(Stop::Running).1,
+        acknowledged,
+        recorded: acknowledged,
+        sent: acknowledged,
+        cautious: false,
+        settings,
+        status,
+        complaints: Complaints::default(),
+    }
+}
+
 pub(super) fn origin() -> Origin {
     Origin {
         received: UnixMicros(0),

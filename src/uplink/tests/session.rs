@@ -25,23 +25,7 @@ pub(super) enum Got {
 
 impl Receiver {
     pub fn new(queue: &Arc<MemoryQueue>, settings: settings::Uplink) -> Self {
-        let feeder = Feeder::new(Arc::<MemoryQueue>::clone(queue), PlainWriter("c"), &settings);
-        let status = Arc::new(Status::default());
-        status.begin(&[endpoint()]);
-        let acknowledged = queue.acknowledged();
-        Self::with(Link {
-            queue: Arc::<MemoryQueue>::clone(queue),
-            durable: queue.durable(),
-            stop: watch::channel(Stop::Running).1,
-            feeder: Some(feeder),
-            acknowledged,
-            recorded: acknowledged,
-            sent: acknowledged,
-            cautious: false,
-            settings,
-            status,
-            complaints: Complaints::default(),
-        })
+        Self::with(link(Arc::<MemoryQueue>::clone(queue), queue.durable(), settings))
     }
 
     /// The next connection.
@@ -286,4 +270,51 @@ async fn ndjson_takes_what_is_written_for_delivered() {
         .collect();
     assert_eq!(seqs, (1..=25).collect::<Vec<_>>());
     assert!(text.ends_with('\n'));
+}
+
+/// A queue whose disk takes its time: acknowledgements are recorded when the test lets them.
+struct SlowQueue {
+    memory: Arc<MemoryQueue>,
+    permits: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Queue for SlowQueue {
+    fn id(&self) -> &'static str {
+        "slow"
+    }
+
+    fn read_after(&self, seq: u64, max_events: usize, max_bytes: usize) -> Result<Option<Chunk>> {
+        self.memory.read_after(seq, max_events, max_bytes)
+    }
+
+    fn acknowledged(&self) -> u64 {
+        self.memory.acknowledged()
+    }
+
+    fn acknowledge(&self, seq: u64) -> Result<()> {
+        self.permits.lock().unwrap().recv().unwrap();
+        self.memory.acknowledge(seq)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn acknowledgements_that_came_while_the_disk_was_busy_are_recorded_although_the_connection_is_lost() {
+    let (permit, permits) = std::sync::mpsc::channel();
+    let memory = MemoryQueue::new(10);
+    let queue = Arc::new(SlowQueue { memory: Arc::clone(&memory), permits: Mutex::new(permits) });
+    let mut receiver = Receiver::with(link(queue, memory.durable(), settings()));
+    receiver.window().await;
+    receiver.ack(3).await;
+    permit.send(()).unwrap();
+    memory.until_acknowledged(3).await;
+    // The next is under way on the disk while two more come in and the connection ends.
+    for sequence in [4, 5, 6] {
+        receiver.ack(sequence).await;
+    }
+    receiver.stream.shutdown().await.unwrap();
+    for _ in 0..2 {
+        permit.send(()).unwrap();
+    }
+    let (_, link) = receiver.lost().await;
+    assert_eq!((memory.acknowledged(), link.recorded), (6, 6));
 }
