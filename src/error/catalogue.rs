@@ -192,8 +192,8 @@ codes! {
     ReceiverGarbage = 704, "A receiver answered something that is not the protocol of the stream.",
         "Check that the endpoint in the settings is a Lumberjack v2 (Beats) receiver and not a web server or proxy.";
     // --- E8xx: incubator, test, sample ---
-    IncubatorUnreachable = 801, "The incubator cannot be reached over the network.",
-        "Check name resolution, routes and firewalls: port 443 of the incubator must be reachable, without a proxy.";
+    IncubatorUnreachable = 801, "The incubator cannot be reached over the network, or it ended the connection.",
+        "Check name resolution, routes and firewalls: port 443 of the incubator must be reachable, without a proxy. Where it repeats, check the endpoint `uplink.incubator` in the settings.";
     IncubatorTimeout = 802, "The incubator did not answer in time.",
         "Run the command again; where it repeats, tell the SOC team.";
     IncubatorAnswer = 803, "The incubator answered something else than confirmations.",

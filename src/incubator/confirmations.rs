@@ -85,7 +85,6 @@ async fn confirmations(
     // Subscribed before looking, so that nothing comes in between.
     let mut changes = shared.changes.subscribe();
     loop {
-        changes.mark_unchanged();
         let answer = shared.after(client, after).ok()?;
         if !answer.events.is_empty() || *after == After::Now {
             return Some(answer);

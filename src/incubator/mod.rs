@@ -39,6 +39,10 @@ const MAX_CONNECTIONS_OF_CLIENT: usize = 16;
 /// Bound on a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A connection to the confirmations ends after so long, whatever it does: one whose client asks and never reads would
+/// stay for ever. Clients connect anew without losing anything, since they have their cursor.
+const CONFIRMATIONS_LIFE: Duration = Duration::from_secs(3600);
+
 /// After a shutdown was asked for, connections have so long to come to an end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -76,6 +80,15 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(epoch: String, bounds: Bounds) -> Self {
+        Self {
+            store: Mutex::new(Store::new(epoch, bounds)),
+            begun: Instant::now(),
+            changes: watch::Sender::new(0),
+            clients: Mutex::default(),
+        }
+    }
+
     fn add(&self, client: Fingerprint, events: Vec<Event>) {
         if events.is_empty() {
             return;
@@ -106,17 +119,11 @@ impl Incubator {
         aws_lc_rs::rand::fill(&mut random)
             .map_err(|error| Error::new(Code::IncubatorBind, "no random numbers").caused_by(error))?;
         let epoch = format!("{:016x}", u64::from_be_bytes(random));
-        let shared = Shared {
-            store: Mutex::new(Store::new(epoch, config.bounds)),
-            begun: Instant::now(),
-            changes: watch::Sender::new(0),
-            clients: Mutex::default(),
-        };
         Ok(Self {
             stream: listen(config.stream).await?,
             confirmations: listen(config.confirmations).await?,
             tls: TlsAcceptor::from(config.tls),
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared::new(epoch, config.bounds)),
         })
     }
 
@@ -208,7 +215,10 @@ async fn connection(
     let ended = if is_stream {
         stream::serve(&shared, client, stream).await.map_err(|broken| broken.to_string())
     } else {
-        confirmations::serve(shared, client, stream).await.map_err(|error| error.to_string())
+        match timeout(CONFIRMATIONS_LIFE, confirmations::serve(shared, client, stream)).await {
+            Ok(ended) => ended.map_err(|error| error.to_string()),
+            Err(_) => Ok(()),
+        }
     };
     match ended {
         Ok(()) => tracing::info!(%peer, %client, endpoint, "a client has left"),
@@ -252,3 +262,6 @@ impl Drop for Guest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

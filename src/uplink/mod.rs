@@ -43,7 +43,7 @@ pub use status::{Snapshot, Status};
 use crate::error::{Code, Error, Result};
 use crate::settings::{self, Endpoint};
 use crate::spool::Queue;
-use crate::tls::{self, Connection};
+use crate::tls::{self, Connection, Fault};
 use backoff::{Backoff, Complaints, REFUSED_WAIT};
 use feeder::Feeder;
 use rustls::ClientConfig;
@@ -158,10 +158,16 @@ impl<W> Link<W> {
         }
     }
 
+    /// Logs why events stay in the queue. A certificate waits for people, and is shouted about; most other things
+    /// mend themselves.
     fn complain(&mut self, error: &Error) {
-        if let Some(left_out) = self.complaints.is_due(&error.to_string()) {
-            let code = tracing::field::display(error.code());
-            tracing::warn!(code, error = error.what(), repeated = left_out, "events are held back");
+        let Some(repeated) = self.complaints.is_due(&error.to_string()) else { return };
+        let code = tracing::field::display(error.code());
+        let (what, remedy) = (error.what(), error.code().remedy());
+        if matches!(error.code().number(), 200..300) {
+            tracing::error!(code, what, remedy, repeated, "events are held back until this is mended");
+        } else {
+            tracing::warn!(code, what, remedy, repeated, "events are held back");
         }
     }
 }
@@ -170,18 +176,11 @@ impl<W> Link<W> {
 async fn search<W: EventWriter>(mut link: Link<W>, targets: &[Endpoint], tls: &TlsSource) {
     let mut backoff = Backoff::new(link.settings.max_backoff);
     while !link.is_done() {
-        let wait = match round(&mut link, targets, tls).await {
-            Round::Over => return,
-            Round::Worked { stable } => {
-                if stable {
-                    backoff.reset();
-                    link.complaints.reset();
-                }
-                backoff.wait()
-            }
-            Round::Failed => backoff.wait(),
-            Round::Refused => REFUSED_WAIT,
-        };
+        let round = round(&mut link, targets, tls).await;
+        if let Round::Worked { stable: true } = round {
+            link.complaints.reset();
+        }
+        let Some(wait) = round.wait(&mut backoff) else { return };
         tokio::select! {
             () = sleep(wait) => {}
             // A change of mind, to drain for instance, is worth a try at once.
@@ -190,6 +189,7 @@ async fn search<W: EventWriter>(mut link: Link<W>, targets: &[Endpoint], tls: &T
     }
 }
 
+#[derive(Debug, PartialEq, Eq)]
 enum Round {
     /// There is nothing more to do.
     Over,
@@ -202,6 +202,19 @@ enum Round {
     Failed,
     /// All endpoints refuse our certificate.
     Refused,
+}
+
+impl Round {
+    /// How long to wait before the next one, if there is to be one.
+    fn wait(&self, backoff: &mut Backoff) -> Option<Duration> {
+        match self {
+            Self::Over => return None,
+            Self::Refused => return Some(REFUSED_WAIT),
+            Self::Worked { stable: true } => backoff.reset(),
+            Self::Worked { stable: false } | Self::Failed => {}
+        }
+        Some(backoff.wait())
+    }
 }
 
 async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &TlsSource) -> Round {
@@ -234,7 +247,11 @@ async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &T
                 refused: fault.is_refusal(),
                 worked: false,
                 idle: false,
-                error: fault.into_error(endpoint, Code::ReceiverUnreachable),
+                error: {
+                    let reached = matches!(fault, Fault::Closed(_));
+                    let code = if reached { Code::ReceiverLost } else { Code::ReceiverUnreachable };
+                    fault.into_error(endpoint, code)
+                },
             },
         };
         let lasted = begun.elapsed();
