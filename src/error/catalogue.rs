@@ -63,6 +63,8 @@ codes! {
         "The message has the engine's own words; correct what they name and run the command again.";
     EngineTooOld = 308, "The container engine is older than the oldest supported version.",
         "Install Podman 3.0 or Docker 20.10, or a later version of either.";
+    RootlessUnprepared = 309, "This machine is not prepared for rootless containers of this user.",
+        "Give the user a range in /etc/subuid and /etc/subgid as the message says and run `podman system migrate`, or use `--sudo`.";
     ImageNotStatic = 312, "This soc-connector is linked to shared libraries, so it cannot run in an image that holds nothing else.",
         "Build it with `cargo build --release` inside its source tree, whose configuration links statically, or use a released binary.";
     ImageTooBig = 313, "The image is bigger than an image of soc-connector can be.",
