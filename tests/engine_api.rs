@@ -49,7 +49,7 @@ struct Variant {
 
 #[test]
 fn rootless_podman() {
-    run(Variant {
+    run(&Variant {
         kind: "podman",
         user: USER,
         sudo: false,
@@ -61,7 +61,7 @@ fn rootless_podman() {
 
 #[test]
 fn rootless_podman_in_its_own_network() {
-    run(Variant {
+    run(&Variant {
         kind: "podman",
         user: USER,
         sudo: false,
@@ -73,7 +73,7 @@ fn rootless_podman_in_its_own_network() {
 
 #[test]
 fn podman_through_sudo_on_a_privileged_port() {
-    run(Variant {
+    run(&Variant {
         kind: "podman",
         user: USER,
         sudo: true,
@@ -85,7 +85,7 @@ fn podman_through_sudo_on_a_privileged_port() {
 
 #[test]
 fn podman_as_root_on_its_bridge() {
-    run(Variant {
+    run(&Variant {
         kind: "podman",
         user: "root",
         sudo: false,
@@ -97,7 +97,7 @@ fn podman_as_root_on_its_bridge() {
 
 #[test]
 fn docker_as_root() {
-    run(Variant {
+    run(&Variant {
         kind: "docker",
         user: "root",
         sudo: false,
@@ -109,7 +109,7 @@ fn docker_as_root() {
 
 #[test]
 fn docker_through_sudo_on_a_privileged_port() {
-    run(Variant {
+    run(&Variant {
         kind: "docker",
         user: USER,
         sudo: true,
@@ -237,7 +237,7 @@ fn free_port(privileged: bool) -> u16 {
 }
 
 /// Prepares everything that needs root, and becomes the operator.
-fn run(variant: Variant) {
+fn run(variant: &Variant) {
     static PORTS: std::sync::Mutex<Vec<u16>> = std::sync::Mutex::new(Vec::new());
     if !engines_are_there() {
         return;
@@ -452,7 +452,7 @@ async fn live(engine: &impl Engine, given: &Given, install: &Install, name: &str
         "Seccomp:\t2".to_owned(),
         format!("CapEff:\t{:016x}", if privileged { 1 << 10 } else { 0 }),
         format!("CapBnd:\t{:016x}", if privileged { 1 << 10 } else { 0 }),
-        format!("user {uid}"),
+        format!("user {}", if info.rootless && plan.attachment != Attachment::Host { 0 } else { uid }),
         "write / no".to_owned(),
         "write /soc/conf no".to_owned(),
         "write /soc/x-key.pem no".to_owned(),
@@ -478,13 +478,27 @@ async fn live(engine: &impl Engine, given: &Given, install: &Install, name: &str
         output_with(engine, name, &format!("{transport} from {}", given.there)).await;
     }
 
+    // A crash, after which the engine starts it again.
+    assert_eq!(code(engine.remove(name, false).await), Code::EngineRefused);
+    let process = rustix::process::Pid::from_raw(running.pid.expect("it runs").cast_signed()).expect("not 0");
+    rustix::process::kill_process(process, rustix::process::Signal::KILL).expect("the operator's own");
+    let mut restarted = inspect(engine, name).await;
+    for _ in 0..LOOKS {
+        if restarted.state == ContainerState::Running && restarted.pid != running.pid {
+            break;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        restarted = inspect(engine, name).await;
+    }
+    assert_eq!((restarted.state, restarted.restarts), (ContainerState::Running, 1));
+    output_with_times(engine, name, "listening", 2).await;
+
     // An end in order, which the restart policy respects, and nothing left.
     engine.stop(name, Duration::from_secs(20)).await.expect("stopped");
     engine.stop(name, Duration::from_secs(20)).await.expect("nothing to do");
     let stopped = inspect(engine, name).await;
     assert_eq!((stopped.state, stopped.pid), (ContainerState::Exited(0), None));
     assert!(!stopped.oom_killed);
-    assert_eq!(stopped.restarts, 0);
     let output = engine.logs(name, 1).await.expect("still there");
     assert_eq!(output, ["ended in order"]);
     assert_eq!(code(engine.remove_image(&image.reference).await), Code::ImageInUse);
@@ -494,6 +508,12 @@ async fn live(engine: &impl Engine, given: &Given, install: &Install, name: &str
     assert_eq!(code(engine.start(name).await), Code::ContainerMissing);
     assert_eq!(code(engine.stop(name, Duration::from_secs(1)).await), Code::ContainerMissing);
     assert_eq!(code(engine.logs(name, 1).await), Code::ContainerMissing);
+
+    // A container left over by a crash of this program is put away by force, and its name is free again.
+    engine.create(&spec).await.expect("created");
+    engine.start(name).await.expect("started");
+    assert!(engine.remove(name, true).await.expect("an answer"));
+    assert_eq!(engine.inspect(name).await.expect("an answer"), None);
     assert!(engine.remove_image(&image.reference).await.expect("an answer"));
     assert!(!engine.remove_image(&image.reference).await.expect("an answer"));
 
@@ -516,10 +536,14 @@ async fn inspect(engine: &impl Engine, name: &str) -> ContainerInfo {
 
 /// Waits until the container has said something; its output comes without an event.
 async fn output_with(engine: &impl Engine, name: &str, text: &str) -> Vec<String> {
+    output_with_times(engine, name, text, 1).await
+}
+
+async fn output_with_times(engine: &impl Engine, name: &str, text: &str, times: usize) -> Vec<String> {
     let mut output = Vec::new();
     for _ in 0..LOOKS {
         output = engine.logs(name, 1000).await.expect("readable");
-        if output.iter().any(|line| line.contains(text)) {
+        if output.iter().filter(|line| line.contains(text)).count() == times {
             return output;
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;

@@ -92,7 +92,7 @@ pub struct ContainerSpec {
     pub image: String,
     /// Arguments to the image's entry point.
     pub args: Vec<String>,
-    /// User and group, on the host and inside.
+    /// User and group on the host: whom the process and all that it writes belong to.
     pub user: (u32, u32),
     /// What of the host it sees.
     pub mounts: Vec<Mount>,

@@ -421,6 +421,9 @@ impl Engine for Connection {
                     if status == StatusCode::CONFLICT || message.contains("is already in use") {
                         return Err(exists());
                     }
+                    if message.contains("/etc/subuid") {
+                        return Err(Error::new(Code::RootlessUnprepared, format!("{doing}: {message}")));
+                    }
                     return Err(Error::new(Code::EngineRefused, format!("{doing}: {message}")));
                 }
                 let warnings = answer["Warnings"].as_array().into_iter().flatten();

@@ -80,10 +80,12 @@ CONF
     as_user podman system migrate >/dev/null 2>&1 || true
 }
 
+# Podman lowers its own limit to pid_max, and a container cannot get more than Podman has.
 nproc_limit() {
-    local limit
+    local limit most
     limit=$(ulimit -Hu)
-    [ "$limit" = unlimited ] && limit=4096
+    most=$(cat /proc/sys/kernel/pid_max)
+    if [ "$limit" = unlimited ] || [ "$limit" -gt "$most" ]; then limit=$most; fi
     echo "$limit"
 }
 
