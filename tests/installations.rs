@@ -2,6 +2,8 @@
 //! setup, start, test, sample, stop, deploy, production, reset, delete, purge; every command in every state; senders
 //! on a host of their own; crashes in between.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail like the test itself")]
+
 mod common;
 
 use common::network::Host;
@@ -231,6 +233,7 @@ impl Installation {
         self.test_and_sample();
         self.addresses_survive();
         self.crash();
+        self.reboot();
         self.stop_and_start();
         self.production();
         self.end();
@@ -284,6 +287,8 @@ impl Installation {
         for set in ["CapEff", "CapPrm", "CapBnd"] {
             assert_eq!(u64::from_str_radix(&field(set), 16).unwrap(), bind, "{set}");
         }
+        // The health check as the engine runs it.
+        self.engine(&["exec", &self.container(), "/soc-connector", "--dir", "/soc", "health"]).ok();
         let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
         assert!(!mounts.contains("/spool/production"), "stage does not see production's spool:\n{mounts}");
     }
@@ -365,35 +370,65 @@ impl Installation {
         .ok();
         self.view.wait_body(body);
         run(Command::new("kill").args(["-9", &before.to_string()])).ok();
+        self.await_new_process(before);
+        let event = self.receives("taken in after the crash");
+        let seq = |event: &Value| event["connector"]["seq"].as_u64().unwrap();
+        assert!(seq(&event) > 1, "numbers go on after a crash");
+    }
+
+    /// Waits until the engine has the container running again, as another process.
+    fn await_new_process(&self, old: u64) {
         let until = std::time::Instant::now() + common::PATIENCE;
         loop {
             let state = &self.inspect()["State"];
             let pid = state["Pid"].as_u64().unwrap();
-            if state["Running"] == true && pid != 0 && pid != before {
-                break;
+            if state["Running"] == true && pid != 0 && pid != old {
+                return;
             }
             assert!(std::time::Instant::now() < until, "not restarted: {state:#}");
             std::thread::sleep(std::time::Duration::from_millis(200));
         }
-        let body = "taken in after the crash";
+    }
+
+    /// Waits until the port answers, and until what is sent there was confirmed.
+    fn receives(&mut self, body: &str) -> Value {
+        let port = self.way.port.to_string();
         let until = std::time::Instant::now() + common::PATIENCE;
-        while run(self.host.command("logger").args([
-            "--server",
-            &self.host.gateway,
-            "--port",
-            &port,
-            "--tcp",
-            body,
-        ]))
-        .code
-            != Some(0)
-        {
+        let send = || {
+            run(self.host.command("logger").args([
+                "--server",
+                &self.host.gateway,
+                "--port",
+                &port,
+                "--tcp",
+                body,
+            ]))
+        };
+        while send().code != Some(0) {
             assert!(std::time::Instant::now() < until, "the port does not come back");
             std::thread::sleep(std::time::Duration::from_millis(200));
         }
-        let seq = |event: &Value| event["connector"]["seq"].as_u64().unwrap();
-        let event = self.view.wait_body(body);
-        assert!(seq(&event) > 1, "numbers go on after a crash");
+        self.view.wait_body(body)
+    }
+
+    /// What a reboot leaves is a container without a process. Docker's daemon starts it by itself; for Podman there is
+    /// podman-restart.service, whose one command is given here. The machine itself stays up.
+    fn reboot(&mut self) {
+        let pid = self.inspect()["State"]["Pid"].as_u64().unwrap();
+        if self.way.engine.contains(&"docker") {
+            // The daemon first, so that it does not see the container die.
+            run(Command::new("pkill").args(["-9", "-x", "dockerd"])).ok();
+            run(Command::new("pkill").args(["-9", "-f", "containerd-shim-runc"]));
+            run(Command::new("kill").args(["-9", &pid.to_string()]));
+            run(Command::new("bash").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lib/engines.sh")))
+                .ok();
+        } else {
+            run(Command::new("pkill").args(["-9", "-f", &format!("conmon .*-n {} ", self.container())])).ok();
+            run(Command::new("kill").args(["-9", &pid.to_string()]));
+            self.engine(&["start", "--all", "--filter", "restart-policy=always"]).ok();
+        }
+        self.await_new_process(pid);
+        self.receives("taken in after a reboot");
     }
 
     fn stop_and_start(&mut self) {

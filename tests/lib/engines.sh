@@ -108,7 +108,8 @@ start_docker() {
     docker_answers && return
     say "starting dockerd; its log is /var/log/dockerd-tests.log"
     # A daemon that was killed leaves its pid file, and the next one refuses to start over it.
-    if [ -e /run/docker.pid ] && ! kill -0 "$(cat /run/docker.pid)" 2>/dev/null; then rm -f /run/docker.pid; fi
+    # One that was killed and not yet waited for (state Z) still has its pid.
+    if [ -e /run/docker.pid ] && ! grep -qs '^State:.[^ZX]' "/proc/$(cat /run/docker.pid)/status"; then rm -f /run/docker.pid; fi
     setsid nohup dockerd --host unix:///run/docker.sock >/var/log/dockerd-tests.log 2>&1 </dev/null &
     local waited=0
     until docker_answers; do
