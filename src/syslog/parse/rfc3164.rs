@@ -45,6 +45,14 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     if let Some(scanned) = scan::scan(text) {
         return header(text, &scanned, true);
     }
+    // Clavister puts the timestamp in brackets.
+    if let Some(inner) = text.strip_prefix(b"[")
+        && let Some(scanned) = scan::scan(inner)
+        && inner[scanned.len..].starts_with(b"] ")
+    {
+        let len = scanned.len + 1;
+        return header(inner, &Scanned { len, ..scanned }, true);
+    }
     // Comware begins with a sign.
     if let Some(rest) = text.strip_prefix(b"%")
         && let Some(scanned) = scan::scan(rest)
@@ -87,7 +95,7 @@ fn rule_of(form: Form) -> &'static str {
 
 fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
     let text = skip_spaces(rest);
-    if let Some(rest) = text.strip_prefix(b":") {
+    if let Some(rest) = text.strip_prefix(b":").filter(|rest| !rest.starts_with(b":")) {
         return cisco::behind_colon(without_space(rest));
     }
     let (first, behind) = word(text);
@@ -210,16 +218,18 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, outer: 
     parsed
 }
 
-/// Takes the TAG at the start of `text`, also where a severity (F5), an address, or a serial number (`WatchGuard`) stands
-/// before it.
+/// Takes the TAG at the start of `text`, also where a severity (F5), an address, the host once more (`UniFi`), or a serial
+/// number (`WatchGuard`) stands before it.
 fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
     let text = skip_spaces(text);
     let (first, behind) = word(text);
     let behind = skip_spaces(behind);
     let behind = if is_serial_number(first) { without_parenthesis(behind) } else { behind };
-    if (LEVELS.contains(&first) || host::is_address(first) || is_serial_number(first))
-        && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon)
-    {
+    let is_stepped_over = LEVELS.contains(&first)
+        || host::is_address(first)
+        || parsed.host == Some(first)
+        || is_serial_number(first);
+    if is_stepped_over && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon) {
         parsed.set_tag(tag);
     } else if let Some(tag) = tag::scan(text) {
         parsed.set_tag(tag);
