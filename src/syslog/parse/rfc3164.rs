@@ -153,6 +153,10 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
     {
         return without_host("rfc3164-no-host");
     }
+    // A number is a name where a TAG follows it, else the beginning of a text.
+    if first.iter().all(u8::is_ascii_digit) && tag::scan(skip_spaces(behind)).is_none() {
+        return without_host("rfc3164-no-host");
+    }
     // A message of one word has no header: the word is the text, unless it is an address.
     let lone = skip_spaces(behind).is_empty();
     if host::is_address(first) || (!lone && host::is_host(first) && !first.contains(&b':')) {
@@ -288,16 +292,31 @@ fn relayed(text: &[u8]) -> Option<Parsed<'_>> {
     complete.then(|| Parsed { rule: if inner.rule == "cisco" { "cisco" } else { "relayed" }, ..inner })
 }
 
-/// `UniFi`: `("model,mac,version")` or `mac,model-version:` before the TAG; says what follows it.
+/// `UniFi` without a timestamp: a host, a descriptor, a TAG.
+pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
+    let (name, behind) = word(text);
+    let rest = descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?;
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new("unifi", without_space(rest)) };
+    set_tag(&mut parsed, rest);
+    Some(parsed)
+}
+
+/// `UniFi`: `("model,mac,version")`, `model,mac,version:` or `mac,model-version:` before the TAG; says what follows it.
 fn descriptor(text: &[u8]) -> Option<&[u8]> {
+    // Model, address and version have some tens of bytes.
+    const MAX_BYTES: usize = 128;
     if let Some(inner) = text.strip_prefix(b"(\"") {
-        let end = memchr::memchr(b')', &inner[..inner.len().min(128)])?;
+        let end = memchr::memchr(b')', &inner[..inner.len().min(MAX_BYTES)])?;
         return inner[..end].ends_with(b"\"").then(|| &inner[end + 1..]);
     }
     let (first, behind) = word(text);
-    let (mac, model) = first.split_at_checked(12)?;
-    (mac.iter().all(u8::is_ascii_hexdigit) && model.starts_with(b",") && model.ends_with(b":"))
-        .then_some(behind)
+    let mut parts = first.strip_suffix(b":")?[..].splitn(3, |&byte| byte == b',');
+    let is_address = |part: &[u8]| part.len() == 12 && part.iter().all(u8::is_ascii_hexdigit);
+    let has_address = match (parts.next()?, parts.next()?, parts.next()) {
+        (address, _, None) => is_address(address),
+        (_, address, Some(_)) => is_address(address),
+    };
+    (first.len() <= MAX_BYTES && has_address).then_some(behind)
 }
 
 /// ONTAP: `[node:event:severity]:` in place of a TAG; says the node and the rest as a TAG, the event being the program.
