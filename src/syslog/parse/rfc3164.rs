@@ -313,8 +313,7 @@ fn descriptor(text: &[u8]) -> Option<&[u8]> {
     let mut parts = first.strip_suffix(b":")?[..].splitn(3, |&byte| byte == b',');
     let is_address = |part: &[u8]| part.len() == 12 && part.iter().all(u8::is_ascii_hexdigit);
     let has_address = match (parts.next()?, parts.next()?, parts.next()) {
-        (address, _, None) => is_address(address),
-        (_, address, Some(_)) => is_address(address),
+        (address, _, None) | (_, address, Some(_)) => is_address(address),
     };
     (first.len() <= MAX_BYTES && has_address).then_some(behind)
 }
