@@ -87,6 +87,10 @@ impl Example {
     }
 
     fn event(&self) -> Value {
+        self.event_of(self.raw.as_bytes())
+    }
+
+    fn event_of(&self, raw: &[u8]) -> Value {
         let time_zone = self.zone.as_deref().unwrap_or("UTC").parse().expect("a zone of the tz database");
         let settings = settings::Normaliser { time_zone, sources: Vec::new() };
         let received = self.received.as_deref().unwrap_or(RECEIVED);
@@ -99,7 +103,7 @@ impl Example {
             cut: false,
         };
         let mut out = Vec::new();
-        Normaliser::new(&settings, "corpus").write_event(&mut out, 1, &origin, self.raw.as_bytes());
+        Normaliser::new(&settings, "corpus").write_event(&mut out, 1, &origin, raw);
         serde_json::from_slice(&out).expect("an event is JSON")
     }
 
@@ -158,6 +162,28 @@ fn every_example_becomes_the_event_beside_it() {
         }
     }
     assert!(report.is_empty(), "\n{report}");
+}
+
+/// A message may end anywhere: a datagram too small, a connection that breaks.
+#[test]
+fn every_beginning_of_every_example_becomes_an_event() {
+    for family in families() {
+        for example in &family.example {
+            let raw = example.raw.as_bytes();
+            for end in 0..raw.len() {
+                let event = example.event_of(&raw[..end]);
+                let expected = String::from_utf8_lossy(&raw[..end]);
+                assert_eq!(event["event_raw"], *expected);
+                let body = event["body"].as_str().expect("a string");
+                assert!(expected.ends_with(body), "{body:?} is the end of {expected:?}");
+                let timestamp = event["timestamp"].as_str().expect("a string");
+                assert!(
+                    chrono::DateTime::parse_from_rfc3339(timestamp).is_ok(),
+                    "{timestamp} in {expected:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

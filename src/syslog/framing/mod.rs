@@ -18,6 +18,7 @@
 //!
 //! A wrong count leaves the reader in the middle of a message. So, once a connection has counted octets, a line that
 //! does not begin with `<` also ends where the next `MSG-LEN SP <digit` stands: a broken frame costs that frame alone.
+//! Within counted octets nothing is looked for: what a message quotes never becomes a message.
 //!
 //! A message longer than the bound is cut there and marked; its rest is skipped and never becomes a message. What is
 //! kept between two reads is at most one message of that length.

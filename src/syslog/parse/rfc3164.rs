@@ -45,6 +45,14 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     if let Some(scanned) = scan::scan(text) {
         return header(text, &scanned, true);
     }
+    // Clavister puts the timestamp in brackets.
+    if let Some(inner) = text.strip_prefix(b"[")
+        && let Some(scanned) = scan::scan(inner)
+        && inner[scanned.len..].starts_with(b"] ")
+    {
+        let len = scanned.len + 1;
+        return header(inner, &Scanned { len, ..scanned }, true);
+    }
     // Comware begins with a sign.
     if let Some(rest) = text.strip_prefix(b"%")
         && let Some(scanned) = scan::scan(rest)
@@ -87,7 +95,7 @@ fn rule_of(form: Form) -> &'static str {
 
 fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
     let text = skip_spaces(rest);
-    if let Some(rest) = text.strip_prefix(b":") {
+    if let Some(rest) = text.strip_prefix(b":").filter(|rest| !rest.starts_with(b":")) {
         return cisco::behind_colon(without_space(rest));
     }
     let (first, behind) = word(text);
@@ -143,6 +151,10 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
     if first.iter().all(u8::is_ascii_uppercase)
         && LEVELS.iter().any(|level| level.eq_ignore_ascii_case(first))
     {
+        return without_host("rfc3164-no-host");
+    }
+    // A number is a name where a TAG follows it, else the beginning of a text.
+    if first.iter().all(u8::is_ascii_digit) && tag::scan(skip_spaces(behind)).is_none() {
         return without_host("rfc3164-no-host");
     }
     // A message of one word has no header: the word is the text, unless it is an address.
@@ -210,16 +222,18 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, outer: 
     parsed
 }
 
-/// Takes the TAG at the start of `text`, also where a severity (F5), an address, or a serial number (`WatchGuard`) stands
-/// before it.
+/// Takes the TAG at the start of `text`, also where a severity (F5), an address, the host once more (`UniFi`), or a serial
+/// number (`WatchGuard`) stands before it.
 fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
     let text = skip_spaces(text);
     let (first, behind) = word(text);
     let behind = skip_spaces(behind);
     let behind = if is_serial_number(first) { without_parenthesis(behind) } else { behind };
-    if (LEVELS.contains(&first) || host::is_address(first) || is_serial_number(first))
-        && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon)
-    {
+    let is_stepped_over = LEVELS.contains(&first)
+        || host::is_address(first)
+        || parsed.host == Some(first)
+        || is_serial_number(first);
+    if is_stepped_over && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon) {
         parsed.set_tag(tag);
     } else if let Some(tag) = tag::scan(text) {
         parsed.set_tag(tag);
@@ -278,16 +292,30 @@ fn relayed(text: &[u8]) -> Option<Parsed<'_>> {
     complete.then(|| Parsed { rule: if inner.rule == "cisco" { "cisco" } else { "relayed" }, ..inner })
 }
 
-/// `UniFi`: `("model,mac,version")` or `mac,model-version:` before the TAG; says what follows it.
+/// `UniFi` without a timestamp: a host, a descriptor, a TAG.
+pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
+    let (name, behind) = word(text);
+    let rest = descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?;
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new("unifi", without_space(rest)) };
+    set_tag(&mut parsed, rest);
+    Some(parsed)
+}
+
+/// `UniFi`: `("model,mac,version")`, `model,mac,version:` or `mac,model-version:` before the TAG; says what follows it.
 fn descriptor(text: &[u8]) -> Option<&[u8]> {
+    // Model, address and version have some tens of bytes.
+    const MAX_BYTES: usize = 128;
     if let Some(inner) = text.strip_prefix(b"(\"") {
-        let end = memchr::memchr(b')', &inner[..inner.len().min(128)])?;
+        let end = memchr::memchr(b')', &inner[..inner.len().min(MAX_BYTES)])?;
         return inner[..end].ends_with(b"\"").then(|| &inner[end + 1..]);
     }
     let (first, behind) = word(text);
-    let (mac, model) = first.split_at_checked(12)?;
-    (mac.iter().all(u8::is_ascii_hexdigit) && model.starts_with(b",") && model.ends_with(b":"))
-        .then_some(behind)
+    let mut parts = first.strip_suffix(b":")?[..].splitn(3, |&byte| byte == b',');
+    let is_address = |part: &[u8]| part.len() == 12 && part.iter().all(u8::is_ascii_hexdigit);
+    let has_address = match (parts.next()?, parts.next()?, parts.next()) {
+        (address, _, None) | (_, address, Some(_)) => is_address(address),
+    };
+    (first.len() <= MAX_BYTES && has_address).then_some(behind)
 }
 
 /// ONTAP: `[node:event:severity]:` in place of a TAG; says the node and the rest as a TAG, the event being the program.

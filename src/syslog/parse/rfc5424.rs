@@ -29,18 +29,21 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     let proc_id = fields.next()?;
     let (msg_id, data) = (fields.next()?, fields.rest);
     let mut strict = fields.strict && version == b"1";
+    let numbered = proc_id == b"-" || proc_id.iter().all(u8::is_ascii_digit);
     let (structured_data, body) = match StructuredData::scan(data) {
         Some(found) => {
             strict &= found.strict;
             (found.elements, found.body)
         }
-        None if version == b"1" && dated && are_fields(&[host, app, proc_id, msg_id]) => {
+        None if version == b"1"
+            && (dated || (numbered && msg_id == b"-"))
+            && are_fields(&[host, app, proc_id, msg_id]) =>
+        {
             strict = false;
             (None, data)
         }
         None => return None,
     };
-    let numbered = proc_id == b"-" || proc_id.iter().all(u8::is_ascii_digit);
     if !(versioned || numbered && are_fields(&[host, app, proc_id, msg_id])) {
         return None;
     }
@@ -130,6 +133,9 @@ impl<'a> StructuredData<'a> {
         match data {
             [b'-'] => return Some(Self { elements: None, body: &[], strict: true }),
             [b'-', b' ', body @ ..] => return Some(Self { elements: None, body, strict: true }),
+            // Brackets without an SD-ID are sent for NILVALUE.
+            [b'[', b']'] => return Some(Self { elements: None, body: &[], strict: false }),
+            [b'[', b']', b' ', body @ ..] => return Some(Self { elements: None, body, strict: false }),
             _ => {}
         }
         let mut strict = true;
