@@ -19,7 +19,11 @@ fn the_page_of_error_codes_is_the_catalogue() {
     if std::env::var_os("UPDATE_FILES").is_some() {
         fs::write(&path, &page).unwrap();
     }
-    assert!(fs::read_to_string(&path).unwrap_or_default() == page, "UPDATE_FILES=1 writes {} anew", path.display());
+    assert!(
+        fs::read_to_string(&path).unwrap_or_default() == page,
+        "UPDATE_FILES=1 writes {} anew",
+        path.display()
+    );
 }
 
 #[test]
