@@ -33,8 +33,8 @@ use tokio_rustls::server::TlsStream;
 const MAX_CONNECTIONS: usize = 1024;
 
 /// Connections of one client at the same time: a connector has one stream; `test` and `sample` have one each, and some
-/// linger after a network failure.
-const MAX_CONNECTIONS_OF_CLIENT: usize = 16;
+/// linger after a network failure. What a stream may hold in memory counts as often.
+const MAX_CONNECTIONS_OF_CLIENT: usize = 8;
 
 /// Bound on a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,10 +73,16 @@ pub struct Incubator {
 struct Shared {
     store: Mutex<Store>,
     begun: Instant,
-    /// Counts up with every event, for those who wait.
-    changes: watch::Sender<u64>,
-    /// Connections by client.
-    clients: Mutex<HashMap<Fingerprint, usize>>,
+    /// Connections by client, and what wakes those that wait for an event.
+    clients: Mutex<HashMap<Fingerprint, Presence>>,
+}
+
+/// A client that has connections.
+#[derive(Default)]
+struct Presence {
+    connections: usize,
+    /// Counts up whenever the client's own events come in.
+    arrivals: watch::Sender<u64>,
 }
 
 impl Shared {
@@ -84,7 +90,6 @@ impl Shared {
         Self {
             store: Mutex::new(Store::new(epoch, bounds)),
             begun: Instant::now(),
-            changes: watch::Sender::new(0),
             clients: Mutex::default(),
         }
     }
@@ -99,7 +104,14 @@ impl Shared {
             store.add(client, event, now);
         }
         drop(store);
-        self.changes.send_modify(|count| *count += 1);
+        if let Some(presence) = lock(&self.clients).get(&client) {
+            presence.arrivals.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Tells when events of a connected client come in from now on.
+    fn arrivals(&self, client: &Fingerprint) -> watch::Receiver<u64> {
+        lock(&self.clients).get(client).expect("who asks is connected").arrivals.subscribe()
     }
 
     fn after(&self, client: &Fingerprint, after: &After) -> std::result::Result<Answer, NoCursor> {
@@ -241,11 +253,11 @@ struct Guest {
 impl Guest {
     fn enter(shared: Arc<Shared>, client: Fingerprint) -> Option<Self> {
         let mut clients = lock(&shared.clients);
-        let count = clients.entry(client).or_default();
-        if *count >= MAX_CONNECTIONS_OF_CLIENT {
+        let presence = clients.entry(client).or_default();
+        if presence.connections >= MAX_CONNECTIONS_OF_CLIENT {
             return None;
         }
-        *count += 1;
+        presence.connections += 1;
         drop(clients);
         Some(Self { shared, client })
     }
@@ -254,9 +266,9 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         let mut clients = lock(&self.shared.clients);
-        if let Some(count) = clients.get_mut(&self.client) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(presence) = clients.get_mut(&self.client) {
+            presence.connections -= 1;
+            if presence.connections == 0 {
                 clients.remove(&self.client);
             }
         }

@@ -22,15 +22,6 @@ const MAX_KEEPALIVES: u32 = 12;
 /// What is read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A client's connection may make the decoder hold so much: well above what our own uplink sends, far below what
-/// would let a few clients use up the machine.
-const LIMITS: Limits = Limits {
-    window_events: 65_536,
-    event_bytes: 4 << 20,
-    compressed_bytes: 8 << 20,
-    decompressed_bytes: 32 << 20,
-};
-
 /// Why a stream ended, other than by the client's goodbye.
 #[derive(Debug)]
 pub(super) enum Broken {
@@ -72,7 +63,7 @@ pub(super) async fn serve(
     client: Fingerprint,
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
 ) -> Result<(), Broken> {
-    let mut decoder = Decoder::new(LIMITS);
+    let mut decoder = Decoder::new(Limits::RECEIVER);
     let mut input = vec![0; READ_BYTES];
     let mut window = Window::default();
     let mut keepalives = 0;

@@ -136,6 +136,18 @@ fn a_client_has_only_so_many_connections_and_others_do_not_notice() {
     assert!(lock(&shared.clients).is_empty());
 }
 
+#[test]
+fn only_a_clients_own_events_wake_it() {
+    let shared = shared();
+    let _guests = [1, 2].map(|n| Guest::enter(Arc::clone(&shared), client(n)).unwrap());
+    let (mut one, two) = (shared.arrivals(&client(1)), shared.arrivals(&client(2)));
+    shared.add(client(1), vec![Event::parse(b"{}").unwrap()]);
+    assert!(one.has_changed().unwrap() && !two.has_changed().unwrap());
+    one.mark_unchanged();
+    shared.add(client(1), Vec::new());
+    assert!(!one.has_changed().unwrap());
+}
+
 /// A running incubator, and the ways to its endpoints.
 struct Running {
     stream: Endpoint,
@@ -181,7 +193,7 @@ async fn request(to: &Endpoint, tls: &Arc<ClientConfig>, line: &str) -> (u16, Va
 }
 
 #[tokio::test]
-async fn a_client_waits_for_its_own_event_and_is_not_woken_by_anothers() {
+async fn a_client_waits_for_its_own_event_and_is_not_shown_anothers() {
     let ca = Ca::new();
     let incubator = run(&ca).await;
     let (one, two) = (ca.client_config("one"), ca.client_config("two"));
