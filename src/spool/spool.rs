@@ -237,7 +237,11 @@ impl Spool {
         let mut file = lock(&self.state);
         let state = lock(&self.shared).state();
         if let Err(error) = file.write_and_sync_after(&*self.fs, state, self.options.state_sync_interval) {
-            lock(&self.shared).disk = DiskState::Failing(error.to_string());
+            let mut shared = lock(&self.shared);
+            if shared.disk == DiskState::Ok {
+                tracing::warn!(%error, dir = %self.dir.display(), "the spool's state cannot be written");
+            }
+            shared.disk = DiskState::Failing(error.to_string());
         }
     }
 
@@ -254,7 +258,10 @@ impl Spool {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::SpoolDiskFull,
             _ => Code::SpoolWriteFailed,
         };
-        lock(&self.shared).disk = DiskState::Failing(error.to_string());
+        lock(&self.shared).disk = match code {
+            Code::SpoolDiskFull => DiskState::Full,
+            _ => DiskState::Failing(error.to_string()),
+        };
         Error::new(code, format!("{what} ({})", self.dir.display())).caused_by(error)
     }
 
@@ -302,12 +309,16 @@ impl Spool {
             }
             Err(error) => return Err(self.unreadable(&segment, error)),
         };
-        if let Err(error) = quarantine::set_aside(&*self.fs, &self.dir, &read.damaged) {
+        let counted_through = lock(&self.shared).counted_through;
+        let is_new = read.lost.iter().any(|(_, last)| *last > counted_through);
+        if is_new && let Err(error) = quarantine::set_aside(&*self.fs, &self.dir, &read.damaged) {
             tracing::warn!(%error, "damaged bytes could not be set aside");
         }
         let mut shared = lock(&self.shared);
         for (first, last) in read.lost {
-            tracing::error!(segment = %segment.name, first, last, "events were damaged on the disk");
+            if last > counted_through {
+                tracing::error!(segment = %segment.name, first, last, "events were damaged on the disk");
+            }
             shared.lost(first, last.min(limit), false);
         }
         let Some(chunk) = read.chunk else { return Ok(Err(limit + 1)) };
