@@ -414,7 +414,8 @@ impl Installation {
     /// What a reboot leaves is a container without a process. Docker's daemon starts it by itself; for Podman there is
     /// podman-restart.service, whose one command is given here. The machine itself stays up.
     fn reboot(&mut self) {
-        let pid = self.inspect()["State"]["Pid"].as_u64().unwrap();
+        let container = self.inspect();
+        let pid = container["State"]["Pid"].as_u64().unwrap();
         if self.way.engine.contains(&"docker") {
             // The daemon first, so that it does not see the container die.
             run(Command::new("pkill").args(["-9", "-x", "dockerd"])).ok();
@@ -425,6 +426,18 @@ impl Installation {
         } else {
             run(Command::new("pkill").args(["-9", "-f", &format!("conmon .*-n {} ", self.container())])).ok();
             run(Command::new("kill").args(["-9", &pid.to_string()]));
+            // Podman knows a reboot by what is gone from /run, where mounts and states of containers are kept too.
+            let (uid, _) = self.owner();
+            let run_dir =
+                if self.way.engine == ["podman"] { format!("/run/user/{uid}") } else { "/run".to_owned() };
+            if let Ok(pause) = fs::read_to_string(format!("{run_dir}/libpod/tmp/pause.pid")) {
+                run(Command::new("kill").args(["-9", pause.trim()]));
+            }
+            let merged = container["GraphDriver"]["Data"]["MergedDir"].as_str().unwrap_or_default();
+            run(Command::new("umount").args(["--lazy", merged]));
+            for part in ["libpod", "containers", "runc"] {
+                run(Command::new("rm").args(["-rf", &format!("{run_dir}/{part}")]));
+            }
             self.engine(&["start", "--all", "--filter", "restart-policy=always"]).ok();
         }
         self.await_new_process(pid);
