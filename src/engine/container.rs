@@ -454,6 +454,28 @@ mod tests {
     }
 
     #[test]
+    fn the_process_is_the_operators_in_every_network_of_podman() {
+        use network::Attachment::{Bridge, Host, Slirp4netns};
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let of = |rootless, attachment| {
+            let info = info(EngineKind::Podman, rootless);
+            let mut spec = spec(dir.path(), &info, Mode::Stage, 1514);
+            spec.network.attachment = attachment;
+            let (limits, _) = spec.limits_for(&info, HOST);
+            let body = podman::create_body(&spec, limits, &info);
+            (body["user"].as_str().expect("text").to_owned(), body.get("userns").cloned())
+        };
+        let keep_id = Some(serde_json::json!({"nsmode": "keep-id"}));
+        assert_eq!(of(true, Host), ("1001:1002".to_owned(), keep_id));
+        // Root inside is the operator outside; `keep-id` here is what Podman deadlocks over.
+        assert_eq!(of(true, Slirp4netns), ("0:0".to_owned(), None));
+        assert_eq!(of(true, Bridge), ("0:0".to_owned(), None));
+        for attachment in [Host, Bridge] {
+            assert_eq!(of(false, attachment), ("1001:1002".to_owned(), None));
+        }
+    }
+
+    #[test]
     fn selinux_labels_are_for_the_installations_own_files() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let info = Info { selinux: true, ..info(EngineKind::Docker, false) };
