@@ -14,11 +14,11 @@ use soc_connector::engine::{ContainerInfo, ContainerSpec, ContainerState, Engine
 use soc_connector::install::Install;
 use soc_connector::settings::{self, EngineKind, Limits, Network};
 use soc_connector::state::Mode;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -119,51 +119,6 @@ fn docker_through_sudo_on_a_privileged_port() {
     });
 }
 
-/// The helper goes with the command, and takes Podman's service with it, even if the command had no time for goodbyes.
-#[test]
-fn the_helper_ends_with_its_command() {
-    if !engines_are_there() {
-        return;
-    }
-    let dir = tempfile::tempdir().expect("temporary directory");
-    let socket = dir.path().join("s");
-    let mut helper = Command::new(HELPER)
-        .args(["engine-relay", "--kind", "podman", "--owner", "0:0", "--socket"])
-        .arg(&socket)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the helper starts");
-    let mut word = String::new();
-    let stdout = helper.stdout.take().expect("a pipe");
-    BufReader::new(stdout).read_line(&mut word).expect("readable");
-    assert_eq!(word, "ready\n");
-    assert_eq!(socket.metadata().expect("exists").permissions().mode() & 0o777, 0o600);
-    std::os::unix::net::UnixStream::connect(&socket).expect("it listens");
-    let service = format!("soc-connector-{}-", helper.id());
-    assert_eq!(processes_with(&service), 1, "Podman's service");
-    drop(helper.stdin.take());
-    assert!(helper.wait().expect("it ends").success());
-    assert!(!socket.exists());
-    assert_eq!(processes_with(&service), 0);
-}
-
-#[test]
-fn a_helper_that_cannot_reach_docker_says_so() {
-    if !engines_are_there() {
-        return;
-    }
-    let dir = tempfile::tempdir().expect("temporary directory");
-    let output = Command::new(HELPER)
-        .args(["engine-relay", "--kind", "docker", "--owner", "0:0", "--engine", "/nonexistent/docker.sock"])
-        .arg("--socket")
-        .arg(dir.path().join("s"))
-        .output()
-        .expect("the helper starts");
-    assert!(!output.status.success());
-    assert!(output.stdout.starts_with(b"E302 "), "{}", String::from_utf8_lossy(&output.stdout));
-}
-
 #[test]
 fn docker_without_the_right_to_its_socket_is_refused() {
     refusal("docker", USER, false, Code::EngineDenied);
@@ -186,12 +141,6 @@ fn refusal(kind: &str, user: &str, sudo: bool, wanted: Code) {
     command.args(["setsid", "--wait"]).arg(&stage.program);
     command.args(["--exact", "an_attempt_to_connect", "--ignored", "--nocapture"]);
     succeed(command);
-}
-
-fn processes_with(text: &str) -> usize {
-    let processes = std::fs::read_dir("/proc").expect("readable").filter_map(Result::ok);
-    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    lines.filter(|line| String::from_utf8_lossy(line).contains(text)).count()
 }
 
 /// A host of its own: a network namespace with one veth pair to this one.

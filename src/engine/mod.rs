@@ -31,6 +31,7 @@
 //! - Podman runs health checks through systemd timers. Without systemd its containers stay `starting` for ever, so
 //!   nothing may wait for `healthy`.
 
+mod answers;
 mod connect;
 pub mod container;
 mod docker;
