@@ -8,10 +8,10 @@ use crate::state::Mode;
 use rustix::fs::FlockOperation;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// An installation directory ($SOC_DIR in the manual). The path is absolute.
+/// An installation directory (`$SOC_DIR` in the manual). The path is absolute.
 #[derive(Debug, Clone)]
 pub struct Install {
     dir: PathBuf,
@@ -34,9 +34,41 @@ impl Install {
         &self.dir
     }
 
+    /// The container's name: derived from DIR, so that two installations on one host never meet.
+    pub fn container_name(&self) -> String {
+        let digest =
+            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.dir.as_os_str().as_encoded_bytes());
+        let short = u32::from_be_bytes(digest.as_ref()[..4].try_into().expect("SHA-256 has 32 bytes"));
+        format!("soc-connector-{short:08x}")
+    }
+
+    /// User and group of DIR: the operator's, whoever runs the command.
+    pub fn owner(&self) -> Result<(u32, u32)> {
+        let metadata = fs::metadata(&self.dir).map_err(|error| {
+            Error::new(Code::DirUnusable, format!("{} cannot be read", self.dir.display())).caused_by(error)
+        })?;
+        Ok((metadata.uid(), metadata.gid()))
+    }
+
     /// `conf/soc-connector.toml`.
     pub fn settings_file(&self) -> PathBuf {
         self.dir.join("conf/soc-connector.toml")
+    }
+
+    /// Where `reset` leaves the settings of before.
+    pub fn old_settings_file(&self) -> PathBuf {
+        self.dir.join("conf/soc-connector.toml.old")
+    }
+
+    /// `setup/conf/`: the settings as setup accepted them. These are in force, not the file that people edit, so that
+    /// a production connector never restarts with a setting that was not tested.
+    pub fn accepted_settings_dir(&self) -> PathBuf {
+        self.dir.join("setup/conf")
+    }
+
+    /// `setup/conf/soc-connector.toml`.
+    pub fn accepted_settings_file(&self) -> PathBuf {
+        self.accepted_settings_dir().join("soc-connector.toml")
     }
 
     /// `setup/`: what setup found and did, and the running connector's socket.
@@ -64,21 +96,22 @@ impl Install {
         self.dir.join("spool").join(mode.name())
     }
 
-    /// Makes conf/, setup/, setup/run/, logs/ and both spool directories where they are missing.
+    /// Makes what a connector in the foreground writes to, where it is missing. In the container the engine's mounts are
+    /// there already, and nothing else could be made.
+    pub fn create_run_layout(&self, mode: Mode) -> Result<()> {
+        create_private(&[self.run_dir(), self.logs_dir(), self.spool_dir(mode)])
+    }
+
+    /// Makes conf/, setup/ with its parts, logs/ and both spool directories where they are missing.
     pub fn create_layout(&self) -> Result<()> {
-        for dir in [
+        create_private(&[
             self.dir.join("conf"),
-            self.setup_dir(),
+            self.accepted_settings_dir(),
             self.run_dir(),
             self.logs_dir(),
             self.spool_dir(Mode::Stage),
             self.spool_dir(Mode::Production),
-        ] {
-            DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| {
-                Error::new(Code::WriteFailed, format!("{} cannot be created", dir.display())).caused_by(error)
-            })?;
-        }
-        Ok(())
+        ])
     }
 
     /// Takes the directory's lock for a command that changes something; E102 names the command that has it.
@@ -121,6 +154,15 @@ pub struct Lock {
     _file: File,
 }
 
+fn create_private(dirs: &[PathBuf]) -> Result<()> {
+    for dir in dirs {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
+            Error::new(Code::WriteFailed, format!("{} cannot be created", dir.display())).caused_by(error)
+        })?;
+    }
+    Ok(())
+}
+
 /// Writes a file so that after any crash there is the old content or the new one, never a part: temporary file in the
 /// same directory, sync, rename, sync of the directory. Mode 0600.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
@@ -146,4 +188,15 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     attempt().map_err(|error| {
         Error::new(Code::WriteFailed, format!("{} cannot be written", path.display())).caused_by(error)
     })
+}
+
+/// The login name of a user, from /etc/passwd (passwd(5)); the number where it has no line there.
+pub fn user_name(uid: u32) -> String {
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut lines = passwd.lines().map(|line| line.split(':'));
+    let name = lines.find_map(|mut fields| {
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| uid.to_string())
 }

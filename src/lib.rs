@@ -17,6 +17,7 @@ pub mod error;
 pub mod incubator;
 pub mod install;
 pub mod listener;
+pub mod logs;
 pub mod pki;
 pub mod settings;
 pub mod spool;

@@ -409,7 +409,8 @@ async fn live(engine: &impl Engine, given: &Given, install: &Install, name: &str
     .expect("possible");
     assert_eq!(plan.attachment.name(), value("ATTACHMENT"));
     let at = |name: &str| install.dir().join(name);
-    std::fs::write(at("conf/port"), plan.listen_port.to_string()).expect("own directory");
+    std::fs::write(install.accepted_settings_dir().join("port"), plan.listen_port.to_string())
+        .expect("own directory");
     for file in ["x-cert.pem", "x-key.pem"] {
         std::fs::write(at(file), "secret").expect("own directory");
         std::fs::set_permissions(at(file), std::fs::Permissions::from_mode(0o600)).expect("own file");

@@ -1,1 +1,239 @@
-//! connector.
+//! The running connector: joins listener, spool and uplink in one process, and answers on its own socket.
+//!
+//! Start is all or nothing: spool (with its lock, so that no two connectors share one), ports, socket, then the tasks.
+//! Shutdown is a choreography: the listener is told to stop and finishes what the kernel had taken; its channel
+//! closes; the intake thread writes and syncs what is left; the uplink delivers for a bounded time; what is not
+//! acknowledged by then stays in the spool.
+
+pub mod control;
+mod intake;
+pub mod report;
+
+use crate::batch::Batch;
+use crate::clock::SystemClock;
+use crate::error::{Code, Error, Result};
+use crate::listener::{self, Bound, Counters, Probes};
+use crate::settings::{Endpoint, Settings};
+use crate::spool::{Chunk, Queue, Spool};
+use crate::state::Mode;
+use crate::syslog::normaliser::Normaliser;
+use crate::uplink::{self, Stop, TlsSource, Uplink};
+use report::Report;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// How long a stopping connector tries to deliver what it has; the rest stays in the spool.
+pub const DRAIN: Duration = Duration::from_secs(10);
+/// How long the intake thread may take to write what was read, when the spool has no room or the disk is in trouble.
+const INTAKE_END: Duration = Duration::from_secs(5);
+
+/// Everything a connector needs to run.
+pub struct Config {
+    /// The settings in force.
+    pub settings: Settings,
+    /// Which of the two streams it serves.
+    pub mode: Mode,
+    /// The port to listen on; another than the published one behind a bridge, 0 for any.
+    pub port: u16,
+    /// This mode's spool.
+    pub spool_dir: PathBuf,
+    /// Where the control socket is made.
+    pub run_dir: PathBuf,
+    /// The client certificate's configuration.
+    pub tls: TlsSource,
+}
+
+impl Config {
+    /// The receivers of the mode, and no others.
+    fn targets(&self) -> Vec<Endpoint> {
+        let uplink = &self.settings.uplink;
+        match self.mode {
+            Mode::Stage => vec![uplink.incubator_stream.clone()],
+            Mode::Production => uplink.concentrators.clone(),
+        }
+    }
+}
+
+/// The spool as the uplink sees it; tells the intake when acknowledgements made room.
+struct Outgoing {
+    spool: Arc<Spool>,
+    space: Arc<Notify>,
+}
+
+impl Queue for Outgoing {
+    fn id(&self) -> &str {
+        self.spool.id()
+    }
+
+    fn read_after(&self, seq: u64, max_events: usize, max_bytes: usize) -> Result<Option<Chunk>> {
+        self.spool.read_after(seq, max_events, max_bytes)
+    }
+
+    fn acknowledged(&self) -> u64 {
+        self.spool.acknowledged()
+    }
+
+    fn acknowledge(&self, seq: u64) -> Result<()> {
+        self.spool.acknowledge(seq)?;
+        self.space.notify_one();
+        Ok(())
+    }
+}
+
+/// A connector at work.
+pub struct Connector {
+    port: u16,
+    id: String,
+    spool: Arc<Spool>,
+    stop_listening: watch::Sender<bool>,
+    stop_uplink: watch::Sender<Stop>,
+    give_up: watch::Sender<bool>,
+    listening: JoinHandle<()>,
+    intake: std::thread::JoinHandle<()>,
+    uplink: JoinHandle<()>,
+    control: JoinHandle<()>,
+}
+
+impl Connector {
+    /// Starts everything; when this returns, the ports are open. Needs a multi-threaded tokio runtime.
+    pub fn start(config: Config) -> Result<Self> {
+        let targets = config.targets();
+        let Config { settings, mode, port, spool_dir, run_dir, tls } = config;
+        let (spool, findings) = Spool::open(&spool_dir, (&settings.spool).into())?;
+        tracing::info!(dir = %spool_dir.display(), ?findings, "spool opened");
+        let spool = Arc::new(spool);
+        let bound = Bound::bind(&settings.listener, port)?;
+        let control = control::Server::bind(&run_dir)?;
+        let port = bound.port();
+        let addresses = bound.addresses();
+        let udp_buffer_bytes = bound.udp_buffer_bytes();
+
+        let (sink, batches) = mpsc::channel::<Batch>(intake::CHANNEL_BATCHES);
+        let (durable_sender, durable) = watch::channel(spool.status().durable_seq);
+        let (stop_listening, stop) = watch::channel(false);
+        let (stop_uplink, uplink_stop) = watch::channel(Stop::Running);
+        let (give_up, gave_up) = watch::channel(false);
+        let space = Arc::new(Notify::new());
+        let probes = Arc::new(Probes::default());
+        let counters = Arc::new(Counters::default());
+        let uplink_status = Arc::new(uplink::Status::default());
+        let alive = Arc::new(AtomicBool::new(true));
+        let id = format!("{}-{}", settings.connector.id, spool.id());
+
+        let intake = intake::Intake {
+            spool: Arc::clone(&spool),
+            sync_interval: settings.spool.sync_interval,
+            batches,
+            durable: durable_sender,
+            space: Arc::clone(&space),
+            give_up: gave_up,
+        }
+        .spawn()
+        .map_err(|error| {
+            Error::new(Code::Internal, "the spool's thread cannot be started").caused_by(error)
+        })?;
+
+        let shared = listener::Shared {
+            sink,
+            probes: Arc::clone(&probes),
+            counters: Arc::clone(&counters),
+            clock: Arc::new(SystemClock),
+            stop,
+        };
+        let listening = tokio::spawn({
+            let (settings, alive) = (settings.listener.clone(), Arc::clone(&alive));
+            async move {
+                listener::run(bound, &settings, shared).await;
+                alive.store(false, Relaxed);
+            }
+        });
+
+        let uplink = Uplink {
+            queue: Arc::new(Outgoing { spool: Arc::clone(&spool), space }),
+            durable,
+            writer: Normaliser::new(&settings.normaliser, &id),
+            targets,
+            tls,
+            settings: settings.uplink.clone(),
+            status: Arc::clone(&uplink_status),
+        };
+        let uplink = tokio::spawn(uplink.run(uplink_stop));
+
+        let started = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let report = {
+            let (spool, id) = (Arc::clone(&spool), id.clone());
+            move || {
+                let listening = alive.load(Relaxed);
+                let spool = report::Spool::from(spool.status());
+                let uplink = uplink_status.snapshot();
+                let unhealthy = report::unhealthy(listening, &spool, &uplink);
+                Report {
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    mode,
+                    connector_id: id.clone(),
+                    started: started.clone(),
+                    listener: report::Listener {
+                        alive: listening,
+                        addresses: addresses.clone(),
+                        udp_buffer_bytes,
+                        counters: counters.snapshot(),
+                    },
+                    spool,
+                    uplink,
+                    unhealthy,
+                }
+            }
+        };
+        let control = tokio::spawn(control.serve(probes, Arc::new(report)));
+        tracing::info!(mode = mode.name(), port, %id, "receiving");
+        Ok(Self { port, id, spool, stop_listening, stop_uplink, give_up, listening, intake, uplink, control })
+    }
+
+    /// The port listened on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `connector.id` of every event.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Ends in order, within [`DRAIN`] and some seconds; returns how many events stay in the spool.
+    pub async fn stop(self) -> Result<u64> {
+        tracing::info!("stopping");
+        self.stop_listening.send_replace(true);
+        let deadline = tokio::time::Instant::now() + DRAIN;
+        ended("listener", self.listening.await);
+        // The channel is closed now. A spool that cannot take the rest gets a bounded time to find room.
+        let intake = self.intake;
+        let mut written = tokio::task::spawn_blocking(move || intake.join().is_ok());
+        let joined = if let Ok(joined) = tokio::time::timeout(INTAKE_END, &mut written).await {
+            joined
+        } else {
+            self.give_up.send_replace(true);
+            written.await
+        };
+        if !joined.unwrap_or(false) {
+            tracing::error!("the spool's thread ended unexpectedly");
+        }
+        self.stop_uplink.send_replace(Stop::Drain { deadline });
+        ended("uplink", self.uplink.await);
+        self.control.abort();
+        drop(self.control.await);
+        self.spool.close()?;
+        let left = self.spool.status().events;
+        tracing::info!(left, "stopped");
+        Ok(left)
+    }
+}
+
+fn ended(what: &str, result: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = result {
+        tracing::error!(%error, what, "ended unexpectedly");
+    }
+}

@@ -7,7 +7,7 @@
 //!
 //! | inside | of DIR | |
 //! |---|---|---|
-//! | `/soc/conf` | `conf` | read-only |
+//! | `/soc/conf` | `setup/conf`, the settings as setup accepted them | read-only |
 //! | `/soc/setup/run` | `setup/run` | writable |
 //! | `/soc/logs` | `logs` | writable |
 //! | `/soc/spool/MODE` | `spool/MODE` | writable |
@@ -155,7 +155,7 @@ impl ContainerSpec {
             let ours = path.starts_with(install.dir());
             Ok(Mount { source: path.to_owned(), target: inside(name), writable: false, own: ours })
         };
-        let conf = install.dir().join("conf");
+        let conf = install.accepted_settings_dir();
         let mut mounts = vec![
             own(conf, inside("conf"), false),
             own(install.run_dir(), inside("setup/run"), true),
@@ -383,7 +383,7 @@ mod tests {
             "memory": 512 << 20, "pids": 128, "files": 16384, "tty": false, "stop": 30, "check": 5_000_000_000_u64,
         });
         let wanted_mounts = [
-            format!("{at}/conf:/soc/conf:ro"),
+            format!("{at}/setup/conf:/soc/conf:ro"),
             format!("{at}/setup/run:/soc/setup/run:rw"),
             format!("{at}/logs:/soc/logs:rw"),
             format!("{at}/spool/stage:/soc/spool/stage:rw"),

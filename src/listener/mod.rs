@@ -1,1 +1,78 @@
-//! listener.
+//! Takes syslog in over UDP (RFC 5426) and TCP (RFC 6587) and hands it on in batches.
+//!
+//! Owns the sockets, the bounds on connections and idle time, and the counters of what came in. Knows neither what a
+//! message says nor where batches go: its sink is a bounded channel, and when that is full a TCP sender is slowed
+//! down by its own window while UDP waits in, and is dropped and counted at, the kernel's buffer. A batch is what one
+//! wake-up of a socket brought: nothing is held back to fill it.
+
+mod bind;
+mod counters;
+mod probe;
+mod tcp;
+mod udp;
+
+pub use bind::Bound;
+pub use counters::{Counters, Snapshot};
+pub use probe::{Probes, Sighting, probe_message};
+
+use crate::batch::Batch;
+use crate::clock::Clock;
+use crate::settings;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Largest batch in bytes; one read's worth for TCP, a burst's worth for UDP.
+pub const BATCH_BYTES: usize = 256 * 1024;
+/// Largest batch in messages, so that a flood of tiny ones is handed on too.
+pub const BATCH_MESSAGES: usize = 4096;
+
+/// What every input shares.
+#[derive(Clone)]
+pub struct Shared {
+    /// Where batches go.
+    pub sink: mpsc::Sender<Batch>,
+    /// Probes to be recognised.
+    pub probes: Arc<Probes>,
+    /// What came in.
+    pub counters: Arc<Counters>,
+    /// The time of reception.
+    pub clock: Arc<dyn Clock>,
+    /// Becomes true when no more is to be taken in.
+    pub stop: watch::Receiver<bool>,
+}
+
+impl Shared {
+    /// Hands a batch on, less the probes in it. False when nobody takes batches any more.
+    async fn hand_on(&self, batch: Batch) -> bool {
+        let batch = if self.probes.armed() { self.probes.pick_out(batch) } else { batch };
+        if batch.is_empty() {
+            return true;
+        }
+        self.counters.count(&batch);
+        self.sink.send(batch).await.is_ok()
+    }
+}
+
+/// Waits until no more is to be taken in; whoever could say so being gone means the same.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // The guard that `wait_for` returns must not be held over an await.
+    drop(stop.wait_for(|&stop| stop).await);
+}
+
+/// Receives until told to stop; then finishes what the kernel had already taken from senders, and returns.
+pub async fn run(bound: Bound, settings: &settings::Listener, shared: Shared) {
+    let mut inputs = JoinSet::new();
+    for socket in bound.udp {
+        inputs.spawn(udp::receive(socket, settings.max_message_bytes, shared.clone()));
+    }
+    for socket in bound.tcp {
+        inputs.spawn(tcp::accept(socket, settings.clone(), shared.clone()));
+    }
+    drop(shared);
+    while let Some(ended) = inputs.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "an input ended unexpectedly");
+        }
+    }
+}

@@ -2,9 +2,30 @@
 //!
 //! A value of these types is already right: everything that can be wrong about a setting is found while reading it,
 //! and is named there with its line, its key and what is allowed. Defaults are the manual's.
+//!
+//! `keys` describes the file once; [`parse()`] reads it, [`render`] writes it the first time, and [`edit()`] changes
+//! single values in it for setup's options.
+
+mod accepted;
+mod edit;
+mod endpoint;
+mod file;
+mod keys;
+mod parse;
+mod schema;
+mod source;
+mod template;
+#[cfg(test)]
+mod tests;
+
+pub use accepted::{load_accepted, load_in_force, load_old};
+pub use edit::{Change, Changes, edit};
+pub use file::{load, prepare};
+pub use parse::parse;
+pub use template::{TEMPLATE, render};
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// All settings.
@@ -47,7 +68,7 @@ pub enum EngineKind {
 }
 
 /// How the container reaches the network. `Auto` lets setup choose the mode that keeps senders' addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Network {
     /// Setup decides.
     #[default]
@@ -243,7 +264,8 @@ impl Default for Uplink {
 /// Certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
-    /// The CA certificates (PEM) that servers are checked against; the system's roots where none is given.
+    /// The CA certificates (PEM) that servers are checked against; the system's roots where none is given. As written
+    /// in the file; [`Tls::ca_file`] is the path to open.
     pub ca: Option<PathBuf>,
     /// Common name of the CA that must have issued the client certificate.
     pub issuer: String,
@@ -252,6 +274,13 @@ pub struct Tls {
 impl Default for Tls {
     fn default() -> Self {
         Self { ca: None, issuer: "DFN.Security SOC Access CA".to_owned() }
+    }
+}
+
+impl Tls {
+    /// The CA file's path, relative ones taken from DIR.
+    pub fn ca_file(&self, dir: &Path) -> Option<PathBuf> {
+        self.ca.as_ref().map(|ca| dir.join(ca))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::error::{Code, Error, Result};
 use std::fmt;
 
 /// Stage or production; each has its own receivers and its own spool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Events go to the incubator.

@@ -3,7 +3,7 @@
 //! Written atomically by the command that holds the directory's lock; a file that cannot be read as what it should be
 //! is E103, never a panic and never taken for "incomplete".
 
-use super::Mode;
+use super::{Connector, Mode, State};
 use crate::error::{Code, Error, Result};
 use crate::install::{self, Install};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,8 @@ pub struct Record {
     pub mode: Mode,
     /// `test` has passed since the last setup.
     pub tested: bool,
+    /// `update` brought a newer image: `start` has to wait for another `setup`.
+    pub setup_due: bool,
     /// Engine's image id (`sha256:…`) that `start` uses.
     pub image: String,
     /// The network mode that setup chose: `host`, `bridge` or `slirp4netns`.
@@ -27,6 +29,16 @@ pub struct Record {
     pub container: String,
     /// When setup was completed, RFC 3339.
     pub completed: String,
+}
+
+impl Record {
+    /// The state that this record and the engine's word on the container add up to.
+    pub fn state(&self, connector: Connector) -> State {
+        match connector {
+            Connector::Stopped if self.setup_due => State::Incomplete,
+            connector => State::Complete(self.mode, connector),
+        }
+    }
 }
 
 /// Layout written by this program.

@@ -113,8 +113,12 @@ PY
 start_docker() {
     docker_answers && return
     say "starting dockerd; its log is /var/log/dockerd-tests.log"
-    # A daemon that was killed leaves its pid file, and the next one refuses to start over it.
-    if [ -e /run/docker.pid ] && ! kill -0 "$(cat /run/docker.pid)" 2>/dev/null; then rm -f /run/docker.pid; fi
+    # A daemon that was killed leaves its pid file, and the next one refuses to start over it, or waits for the
+    # containerd that it names. One that was killed and not yet waited for (state Z) still has its pid.
+    local pid_file
+    for pid_file in /run/docker.pid /run/docker/containerd/containerd.pid; do
+        if [ -e "$pid_file" ] && ! grep -qs '^State:.[^ZX]' "/proc/$(cat "$pid_file")/status"; then rm -f "$pid_file"; fi
+    done
     setsid nohup dockerd --host unix:///run/docker.sock >/var/log/dockerd-tests.log 2>&1 </dev/null &
     local waited=0
     until docker_answers; do

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Passes everything on to the soc-connector binary: the one beside this script, else the one built from the source tree
+# that this script stands in (built now where it is missing or older than its sources), else the one on PATH.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+
+if [ -x "$here/soc-connector" ] && [ ! -d "$here/soc-connector" ]; then
+    exec "$here/soc-connector" "$@"
+fi
+
+if [ -f "$here/Cargo.toml" ] && command -v cargo >/dev/null 2>&1; then
+    # Cargo knows best whether anything is to be built; it says so on standard error only when there is.
+    (cd "$here" && cargo build --quiet --release --locked --bin soc-connector) || {
+        echo "ERROR - E901 soc-connector could not be built from $here" >&2
+        exit 1
+    }
+    # .cargo/config.toml builds for a named target, so the binary is one directory deeper than usual.
+    for binary in "$here"/target/*/release/soc-connector; do
+        [ -x "$binary" ] && exec "$binary" "$@"
+    done
+fi
+
+if command -v soc-connector >/dev/null 2>&1; then
+    exec soc-connector "$@"
+fi
+
+echo "ERROR - E901 no soc-connector binary beside $here/soc-connector.sh, in its source tree, or on PATH" >&2
+exit 1

@@ -1,0 +1,80 @@
+//! `run`: the connector in the foreground, in the container or under systemd.
+
+use super::credentials;
+use crate::connector::{Config, Connector};
+use crate::error::{Code, Error, Result};
+use crate::install::Install;
+use crate::settings;
+use crate::state::{Mode, store};
+use crate::tls::{self, Identity, Roots};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What the container's command line says; each has a default that suits a service outside of a container.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// stage or production; where it is not given, as setup and deploy left it
+    #[arg(long, value_enum)]
+    pub mode: Option<Mode>,
+    /// Port to listen on, where it differs from the published one
+    #[arg(long)]
+    pub listen_port: Option<u16>,
+    /// CA certificates of the receivers, in place of `tls.ca`
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub fn exec(dir: &Path, options: &Options, verbose: u8) -> Result<()> {
+    let install = Install::open(dir)?;
+    let mut settings = settings::load_in_force(&install)?;
+    let mode = match options.mode {
+        Some(mode) => mode,
+        None => store::load(&install)?.map_or(Mode::Stage, |record| record.mode),
+    };
+    install.create_run_layout(mode)?;
+    if options.listen_port.is_some() {
+        // Behind a bridge the host's addresses are not there; the engine publishes on them.
+        settings.listener.addresses = settings::Listener::default().addresses;
+    }
+    crate::logs::of_connector(&install.logs_dir(), verbose).map_err(|error| {
+        Error::new(Code::WriteFailed, format!("no log can be written in {}", install.logs_dir().display()))
+            .caused_by(error)
+    })?;
+    let files = credentials(&install, &settings)?;
+    let ca = options.ca.clone().or_else(|| settings.tls.ca_file(install.dir()));
+    let source = move || {
+        let identity = Identity::load(&files.certificate, &files.key)?;
+        tls::client_config(&identity, &Roots::load(ca.as_deref())?)
+    };
+    // A certificate that cannot be used is said now, not at the first connection. It is no reason to end: the events
+    // are held back until it was replaced.
+    if let Err(error) = source() {
+        tracing::error!(code = %error.code(), error = error.what(), "the uplink cannot connect");
+    }
+    let config = Config {
+        port: options.listen_port.unwrap_or(settings.listener.syslog_port),
+        mode,
+        spool_dir: install.spool_dir(mode),
+        run_dir: install.run_dir(),
+        tls: Arc::new(source),
+        settings,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Code::Internal, "no runtime can be started").caused_by(error))?;
+    runtime.block_on(async {
+        // Before anything is taken in, so that no moment is left in which a SIGTERM would lose something.
+        let signals = signal(SignalKind::terminate()).and_then(|t| Ok((t, signal(SignalKind::interrupt())?)));
+        let (mut terminate, mut interrupt) = signals
+            .map_err(|error| Error::new(Code::Internal, "signals cannot be received").caused_by(error))?;
+        let connector = Connector::start(config)?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        connector.stop().await.map(drop)
+    })
+}

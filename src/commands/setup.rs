@@ -1,0 +1,279 @@
+//! `setup`: checks every prerequisite, gets the image, writes conf/ and setup/ (manual 1.4).
+//!
+//! All checks run before anything stops, each with a line of its own. Nothing that was set up before changes until
+//! every check has passed: a failed setup leaves a running connector running.
+
+use super::{Session, block_on};
+use crate::checks::{self, Finding, Outcome};
+use crate::clock::SystemClock;
+use crate::console::Console;
+use crate::engine::{self, Engine, Progress, image::Image, network::NetworkPlan, reboot};
+use crate::error::{Code, Error, Result};
+use crate::install::{self, Install};
+use crate::settings::{self, Change, Changes, EngineKind, Network};
+use crate::state::store::{self, Record};
+use crate::state::{Connector, Mode};
+use std::path::{Path, PathBuf};
+
+/// Settings that can be given on the command line. What is not given stays as the settings file has it.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Use Docker as container engine
+    #[arg(long)]
+    pub docker: bool,
+    /// Use Podman as container engine (the default)
+    #[arg(long, conflicts_with = "docker")]
+    pub podman: bool,
+    /// Reach the engine through sudo, as an ordinary user
+    #[arg(long)]
+    pub sudo: bool,
+    /// Reach the engine without sudo (the default)
+    #[arg(long, conflicts_with = "sudo")]
+    pub no_sudo: bool,
+    /// Port for syslog over UDP and TCP; one below 1024 needs --sudo or root
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub syslog_port: Option<u16>,
+    /// Network of the container; auto keeps the senders' addresses
+    #[arg(long, value_enum)]
+    pub network: Option<Network>,
+    /// Pull this image instead of making one from this program
+    #[arg(long, value_name = "REF", conflicts_with_all = ["image_file", "own_image"])]
+    pub image: Option<String>,
+    /// Load this archive instead, as `image save` or the engine's own `save` writes it
+    #[arg(long, value_name = "FILE", conflicts_with = "own_image")]
+    pub image_file: Option<PathBuf>,
+    /// Make the image from this program (the default)
+    #[arg(long)]
+    pub own_image: bool,
+    /// CA certificates that servers are checked against, in place of the system's
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<String>,
+    /// Name of this installation, first part of every event's connector.id
+    #[arg(long, value_name = "NAME")]
+    pub id: Option<String>,
+}
+
+impl Options {
+    fn changes(&self) -> Changes {
+        let choice = |yes: bool, no: bool| match (yes, no) {
+            (true, _) => Change::Set(true),
+            (_, true) => Change::Set(false),
+            _ => Change::Keep,
+        };
+        Changes {
+            id: self.id.clone().into(),
+            engine: match (self.docker, self.podman) {
+                (true, _) => Change::Set(EngineKind::Docker),
+                (_, true) => Change::Set(EngineKind::Podman),
+                _ => Change::Keep,
+            },
+            sudo: choice(self.sudo, self.no_sudo),
+            network: self.network.into(),
+            image: if self.own_image || self.image_file.is_some() {
+                Change::Unset
+            } else {
+                self.image.clone().into()
+            },
+            syslog_port: self.syslog_port.into(),
+            ca: self.ca.clone().into(),
+        }
+    }
+}
+
+/// Runs setup.
+pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
+    block_on(async {
+        let install = Install::open(dir)?;
+        let lock = install.lock("setup")?;
+        install.create_layout()?;
+        let settings = settings::prepare(&install, &options.changes())?;
+        console.ok(format_args!("The settings are in {}.", install.settings_file().display()));
+
+        let mut failures = 0;
+        let mut tell = |finding: &Finding| failures += u32::from(show(console, finding));
+        // A record that cannot be read is what setup is the remedy for.
+        let record = store::load(&install).unwrap_or_default();
+        for finding in engine_access(&settings.engine) {
+            tell(&finding);
+        }
+        let session = match engine::connect(&settings.engine, &install).await {
+            Ok(engine) => {
+                let opened = Session::with_engine(
+                    install.clone(),
+                    console,
+                    Some(lock),
+                    record,
+                    settings.clone(),
+                    engine,
+                )
+                .await;
+                opened
+                    .map_err(|error| tell(&Finding { check: "engine", outcome: Outcome::Failed(error) }))
+                    .ok()
+            }
+            Err(error) => {
+                tell(&Finding { check: "engine", outcome: Outcome::Failed(error) });
+                None
+            }
+        };
+        let mut plan = None;
+        if let Some(session) = &session {
+            match session.engine.info().await {
+                Ok(info) => {
+                    let outcome = checks::engine::version(info.kind, &info.version);
+                    tell(&Finding { check: "engine version", outcome });
+                    let user = install::user_name(rustix::process::geteuid().as_raw());
+                    let facts = reboot::probe(info.kind, info.rootless, &user).await;
+                    for missing in reboot::missing(info.kind, info.rootless, &user, facts) {
+                        console.warn(missing);
+                    }
+                }
+                Err(error) => tell(&Finding { check: "engine", outcome: Outcome::Failed(error) }),
+            }
+            plan = session.check_network(&mut tell).await;
+        }
+        let context = checks::Context {
+            dir: install.dir(),
+            settings: &settings,
+            mode: Mode::Stage,
+            proc: Path::new("/proc"),
+            clock: &SystemClock,
+            uid: rustix::process::geteuid().as_raw(),
+            own_port: session.as_ref().and_then(Session::own_port),
+        };
+        checks::run_all(&context, &mut tell).await;
+
+        let mut image = None;
+        if let Some(session) = &session {
+            match session.get_image(options.image_file.as_deref()).await {
+                Ok(id) => image = Some(id),
+                Err(error) => tell(&Finding { check: "image", outcome: Outcome::Failed(error) }),
+            }
+        }
+        match (session, plan, image, failures) {
+            (Some(session), Some(plan), Some(image), 0) => session.complete(&image, &plan).await,
+            _ => Err(Error::new(Code::ChecksFailed, format!("setup is not done: {failures} checks failed"))),
+        }
+    })?
+}
+
+/// Whether this user can use the engine at all, as far as files tell.
+fn engine_access(wanted: &settings::Engine) -> Vec<Finding> {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let uid = rustix::process::geteuid().as_raw();
+    let groups: Vec<u32> = rustix::process::getgroups()
+        .unwrap_or_default()
+        .into_iter()
+        .map(rustix::process::Gid::as_raw)
+        .collect();
+    let docker_group = read("/etc/group").is_some_and(|file| checks::engine::in_docker_group(&file, &groups));
+    let access = checks::engine::access(wanted, uid, docker_group).into();
+    let mut findings = vec![Finding { check: "engine access", outcome: access }];
+    if wanted.kind == EngineKind::Podman && !wanted.sudo && uid != 0 {
+        let outcome = checks::engine::subordinate_ids(&checks::engine::SubordinateFacts {
+            user: &install::user_name(uid),
+            uid,
+            subuid: read("/etc/subuid").as_deref(),
+            subgid: read("/etc/subgid").as_deref(),
+            nsswitch: read("/etc/nsswitch.conf").as_deref(),
+        });
+        findings.push(Finding { check: "subordinate ids", outcome });
+    }
+    findings
+}
+
+/// Prints a finding. A failure is printed with its cause and remedy, and returned to be counted.
+pub(super) fn show(console: Console, finding: &Finding) -> bool {
+    match &finding.outcome {
+        Outcome::Ok(text) => console.ok(text),
+        Outcome::Skipped(why) => console.info(format_args!("{} not checked: {why}", finding.check)),
+        Outcome::Warning(error) => console.warn_error(error),
+        Outcome::Failed(error) => console.error(error),
+    }
+    finding.is_failure()
+}
+
+impl<E: Engine> Session<E> {
+    async fn check_network(&self, tell: &mut impl FnMut(&Finding)) -> Option<NetworkPlan> {
+        let outcome = match self.network_plan().await {
+            Ok(plan) => {
+                let why = match self.settings.engine.network {
+                    Network::Auto => "it keeps the senders' addresses",
+                    _ => "as the settings say",
+                };
+                let text = format!("The container's network is \"{}\": {why}.", plan.attachment.name());
+                tell(&Finding { check: "network", outcome: Outcome::Ok(text) });
+                for remark in &plan.remarks {
+                    self.console.warn(remark);
+                }
+                return Some(plan);
+            }
+            Err(error) => Outcome::Failed(error),
+        };
+        tell(&Finding { check: "network", outcome });
+        None
+    }
+
+    /// Gets the image: from an archive, from a registry, or made from this very program. Returns its id.
+    pub(super) async fn get_image(&self, file: Option<&Path>) -> Result<String> {
+        let console = self.console;
+        let mut shown = 0;
+        // A line for each tenth is enough for a log and soon enough for a person.
+        let mut progress = |progress: Progress| {
+            if let Some(total) = progress.total_bytes.filter(|&total| total > 0) {
+                let tenth = progress.done_bytes * 10 / total;
+                if tenth > shown {
+                    shown = tenth;
+                    let step = if progress.step.is_empty() { "loading" } else { &progress.step };
+                    console.info(format_args!("image: {step} {} %", tenth * 10));
+                }
+            }
+        };
+        if let Some(file) = file {
+            let image = Image::load_file(file)?;
+            console.info(format_args!("image: loading {} ...", file.display()));
+            return self.engine.load_image(image.archive, &mut progress).await;
+        }
+        if let Some(reference) = &self.settings.engine.image {
+            console.info(format_args!("image: pulling {reference} ..."));
+            return self.engine.pull_image(reference, &mut progress).await;
+        }
+        let own = Image::of_this_program()?;
+        if let Some(image) = self.engine.image(&own.id).await? {
+            console.ok(format_args!("The engine has the image {} already.", image.id));
+            return Ok(image.id);
+        }
+        console.info("image: making it from this program ...");
+        let id = self.engine.load_image(own.archive, &mut progress).await?;
+        console.ok(format_args!("The engine has the image {id}."));
+        Ok(id)
+    }
+
+    /// Everything is checked: stops what runs, and writes what setup found.
+    async fn complete(&self, image: &str, plan: &NetworkPlan) -> Result<()> {
+        if self.container.is_some() {
+            self.stop_connector().await?;
+        }
+        // Until the last file is written, setup counts as not done.
+        store::clear(&self.install)?;
+        let settings = std::fs::read(self.install.settings_file()).map_err(|error| {
+            Error::new(Code::SettingsUnreadable, "the settings file cannot be read back").caused_by(error)
+        })?;
+        install::write_atomically(&self.install.accepted_settings_file(), &settings)?;
+        let record = Record {
+            version: store::VERSION,
+            mode: Mode::Stage,
+            tested: false,
+            setup_due: false,
+            image: image.to_owned(),
+            network: plan.attachment.name().to_owned(),
+            container: self.container_name(),
+            completed: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        };
+        store::save(&self.install, &record)?;
+        self.tell_backlog();
+        self.console.info(record.state(Connector::Stopped));
+        self.console.ok("SOC-Connector setup completed!");
+        Ok(())
+    }
+}

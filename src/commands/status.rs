@@ -1,0 +1,237 @@
+//! `status`: the manual's line first (1.5), then what an operator wants to know next.
+
+use super::{Session, block_on};
+use crate::checks::certificate;
+use crate::clock::{Clock, SystemClock};
+use crate::connector::control::Client;
+use crate::connector::report::Report;
+use crate::console::Console;
+use crate::engine::{ContainerState, Engine, Info};
+use crate::error::{Error, Result};
+use crate::state::{Mode, State};
+use crate::tls::Identity;
+use crate::uplink::status::EndpointState;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Days before the end of the certificate from which on every status says so.
+const CERTIFICATE_WARNING_DAYS: i64 = 30;
+
+/// Shows the state.
+pub fn exec(dir: &Path, console: Console) -> Result<()> {
+    block_on(async {
+        let session = Session::shared(dir, console).await?;
+        let engine = session.engine.info().await?;
+        let report = if session.running() {
+            Some(Client::new(session.install.run_dir()).status().await)
+        } else {
+            None
+        };
+        if console.is_json() {
+            console.value(&session.as_json(&engine, report.as_ref()));
+            return Ok(());
+        }
+        console.info(session.state());
+        session.tell_installation(&engine);
+        match &report {
+            Some(Ok(report)) => tell_running(console, report),
+            Some(Err(error)) => console.warn_error(error),
+            None => session.tell_backlog(),
+        }
+        Ok(())
+    })?
+}
+
+impl<E: Engine> Session<E> {
+    fn tell_installation(&self, engine: &Info) {
+        let console = self.console;
+        let rootless = if engine.rootless { ", rootless" } else { "" };
+        let sudo = if self.settings.engine.sudo { ", through sudo" } else { "" };
+        let network =
+            self.record.as_ref().map_or(String::new(), |record| format!(", network {}", record.network));
+        console.info(format_args!(
+            "Engine: {} {}{rootless}{sudo}{network}",
+            engine.kind.name(),
+            engine.version
+        ));
+        match &self.container {
+            Some(container) if !self.running() => console.warn(format_args!(
+                "there is a leftover container {} ({}); `start` replaces it, `delete` removes it",
+                self.container_name(),
+                state_word(&container.state)
+            )),
+            Some(container) if container.restarts > 0 => console.warn(format_args!(
+                "the engine restarted the connector {} times since `start`; logs/connector.log says why",
+                container.restarts
+            )),
+            _ => {}
+        }
+        if self.record.as_ref().is_some_and(|record| record.setup_due) {
+            console.warn("`update` brought a newer image; run `setup` and the tests");
+        }
+        if self.record.is_some() && self.settings_edited() {
+            console
+                .warn("conf/soc-connector.toml was edited since setup; `setup` makes the change effective");
+        }
+        match self.certificate() {
+            Ok((name, days, end)) if days < CERTIFICATE_WARNING_DAYS => {
+                console.warn(format_args!("Certificate: {name}, ends in {days} days ({end})"));
+            }
+            Ok((name, days, end)) => {
+                console.info(format_args!("Certificate: {name}, ends in {days} days ({end})"));
+            }
+            // Before setup there need not be one.
+            Err(error) if self.state() != State::Incomplete => console.warn_error(&error),
+            Err(_) => {}
+        }
+    }
+
+    /// Subject, whole days left, and end of the client certificate.
+    fn certificate(&self) -> Result<(String, i64, String)> {
+        let ca = self.settings.tls.ca_file(self.install.dir());
+        let pair = certificate::find(self.install.dir(), ca.as_deref())?;
+        let facts = Identity::load(&pair.certificate, &pair.key)?.facts()?;
+        let left_s = facts.not_after.seconds() - SystemClock.now().seconds();
+        let name = facts.subject_cn.unwrap_or_else(|| "(no common name)".to_owned());
+        Ok((name, left_s.div_euclid(24 * 3600), rfc3339(facts.not_after.seconds())))
+    }
+
+    /// Whether the file that people edit differs from what setup accepted.
+    pub(super) fn settings_edited(&self) -> bool {
+        let read = |path| std::fs::read(path).unwrap_or_default();
+        read(self.install.settings_file()) != read(self.install.accepted_settings_file())
+    }
+
+    fn as_json(&self, engine: &Info, report: Option<&Result<Report>>) -> Value {
+        let (setup, mode, connector) = match self.state() {
+            State::Incomplete => ("incomplete", Value::Null, Value::Null),
+            State::Complete(mode, _) => {
+                ("complete", mode.name().into(), if self.running() { "running" } else { "stopped" }.into())
+            }
+        };
+        let certificate = match self.certificate() {
+            Ok((subject, days_left, not_after)) => {
+                json!({ "subject": subject, "days_left": days_left, "not_after": not_after })
+            }
+            Err(error) => problem(&error),
+        };
+        let spools = [Mode::Stage, Mode::Production].map(|mode| {
+            let events = if self.running() { Value::Null } else { self.backlog(mode).into() };
+            json!({ "mode": mode.name(), "events": events })
+        });
+        json!({
+            "setup": setup, "mode": mode, "connector": connector,
+            "tested": self.record.as_ref().map(|record| record.tested),
+            "setup_due": self.record.as_ref().map(|record| record.setup_due),
+            "settings_edited": self.record.is_some() && self.settings_edited(),
+            "engine": {
+                "kind": engine.kind.name(), "version": engine.version, "rootless": engine.rootless,
+                "sudo": self.settings.engine.sudo,
+            },
+            "network": self.record.as_ref().map(|record| record.network.as_str()),
+            "syslog_port": self.settings.listener.syslog_port,
+            "container": self.container.as_ref().map(|container| json!({
+                "name": self.container_name(), "state": state_word(&container.state), "image": container.image_id,
+                "started": container.started_at, "restarts": container.restarts, "health": container.health,
+            })),
+            "certificate": certificate,
+            "running": match report {
+                Some(Ok(report)) => json!(report),
+                Some(Err(error)) => problem(error),
+                None => Value::Null,
+            },
+            "spool": spools,
+        })
+    }
+}
+
+fn problem(error: &Error) -> Value {
+    json!({ "code": error.code().to_string(), "message": error.what() })
+}
+
+fn state_word(state: &ContainerState) -> String {
+    match state {
+        ContainerState::Created => "created".to_owned(),
+        ContainerState::Running => "running".to_owned(),
+        ContainerState::Exited(code) => format!("exited with {code}"),
+        ContainerState::Other(word) => word.clone(),
+    }
+}
+
+fn endpoint_words(state: &EndpointState) -> String {
+    match state {
+        EndpointState::NeverTried => "not tried".to_owned(),
+        EndpointState::Connected { address, since_s } => {
+            format!("connected at {address} since {}", rfc3339(*since_s))
+        }
+        EndpointState::Idle => "not in use".to_owned(),
+        EndpointState::Failing { error, at_s } => format!("failing, last at {}: {error}", rfc3339(*at_s)),
+        EndpointState::Refused { error, at_s } => format!("refuses us, last at {}: {error}", rfc3339(*at_s)),
+    }
+}
+
+fn tell_running(console: Console, report: &Report) {
+    let listener = &report.listener;
+    let port = listener.addresses.first().map_or(0, std::net::SocketAddr::port);
+    let counters = &listener.counters;
+    console.info(format_args!(
+        "Listener: UDP and TCP port {port}, {} connections; received {} messages over UDP and {} over TCP since {}",
+        counters.connections, counters.udp_messages, counters.tcp_messages, report.started
+    ));
+    if counters.connections_refused > 0 {
+        console.warn(format_args!(
+            "Listener: {} TCP connections were refused, `listener.max_connections` was reached",
+            counters.connections_refused
+        ));
+    }
+    if counters.cut > 0 {
+        console.warn(format_args!(
+            "Listener: {} messages were longer than `listener.max_message_bytes` and were cut",
+            counters.cut
+        ));
+    }
+    let uplink = &report.uplink;
+    if let (Some(endpoint), Some(since)) = (&uplink.in_use, uplink.connected_since_s) {
+        console.info(format_args!(
+            "Uplink: connected to {endpoint} since {}; {} events acknowledged, {} sent again",
+            rfc3339(since),
+            uplink.events_acknowledged,
+            uplink.events_retransmitted
+        ));
+    } else {
+        let why = uplink.last_error.as_ref().map_or("not yet connected", |last| last.error.as_str());
+        console.warn(format_args!("Uplink: no receiver; events are kept in the spool: {why}"));
+    }
+    if uplink.endpoints.len() > 1 {
+        for endpoint in &uplink.endpoints {
+            console.info(format_args!("Uplink: {} {}", endpoint.endpoint, endpoint_words(&endpoint.state)));
+        }
+    }
+    let spool = &report.spool;
+    let oldest = spool.oldest_received_s.map_or(String::new(), |s| format!(", the oldest of {}", rfc3339(s)));
+    console.info(format_args!(
+        "Spool: {} {} events wait for acknowledgement{oldest}; {} KiB on disk",
+        spool.events,
+        report.mode.name(),
+        spool.size_bytes / 1024
+    ));
+    let lost = spool.dropped_full + spool.lost_corrupt + spool.lost_missing;
+    if lost > 0 {
+        console.warn(format_args!(
+            "Spool: {lost} events lost: {} dropped when full, {} to damaged records, {} with missing segments",
+            spool.dropped_full, spool.lost_corrupt, spool.lost_missing
+        ));
+    }
+    if spool.full {
+        console.warn("Spool: full; TCP senders have to wait, UDP is dropped by the kernel");
+    }
+    if let Some(why) = &report.unhealthy {
+        console.warn(format_args!("Connector: {why}"));
+    }
+}
+
+fn rfc3339(seconds: i64) -> String {
+    DateTime::<Utc>::from_timestamp(seconds, 0)
+        .map_or_else(|| seconds.to_string(), |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
+}

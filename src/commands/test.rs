@@ -1,0 +1,130 @@
+//! `test`: three messages, each confirmed by the incubator (manual 1.6.2).
+
+use super::{Session, block_on, confirmations, submit};
+use crate::connector::control::Client;
+use crate::console::Console;
+use crate::engine::Engine;
+use crate::error::{Code, Error, Result};
+use crate::incubator::client::Confirmations;
+use crate::state::machine::Guarded;
+use crate::state::store;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Messages in one test.
+const MESSAGES: u32 = 3;
+
+/// What can be asked for.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// How long each confirmation is waited for
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub timeout: u64,
+}
+
+/// Runs the test, and remembers that it passed: `deploy` needs that.
+pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
+    block_on(async {
+        let session = Session::exclusive(dir, console, "test").await?;
+        let record = session.allow(Guarded::Test)?.expect("test is allowed only after setup");
+        let mut record = record.clone();
+        let mut client = confirmations(&session.install, &session.settings)?;
+        let mut cursor = client.cursor_now().await?;
+        let target = submit::local_target(&session.settings.listener);
+        let bound = Duration::from_secs(options.timeout);
+        let mut last_second = 0;
+        for number in 1..=MESSAGES {
+            // The number at the end is the Unix time in seconds; it must tell the three messages apart.
+            let second = next_second(last_second).await;
+            last_second = second;
+            let text = format!("SOC-Connector/Incubator test message {second}");
+            console.info(format_args!("submitting log message #{number}/{MESSAGES} : {text}"));
+            submit_message(target, &text).await?;
+            if let Err(error) = confirmed(&mut client, &mut cursor, &text, bound).await {
+                return Err(session.explain_silence(error).await);
+            }
+            console.info(format_args!("SOC System confirmed log message : {text}"));
+        }
+        record.tested = true;
+        store::save(&session.install, &record)
+    })?
+}
+
+/// The present Unix time in seconds, as soon as it is later than `last`.
+async fn next_second(last: i64) -> i64 {
+    loop {
+        let now = chrono::Utc::now();
+        if now.timestamp() > last {
+            return now.timestamp();
+        }
+        tokio::time::sleep(Duration::from_millis(1000 - u64::from(now.timestamp_subsec_millis().min(999))))
+            .await;
+    }
+}
+
+async fn submit_message(target: SocketAddr, text: &str) -> Result<()> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let now = chrono::Local::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, false);
+    let message = format!("<13>1 {now} {host} soc-connector {} - - {text}", std::process::id());
+    submit::tcp(target, &message).await.map_err(|error| {
+        Error::new(Code::TestNotSubmitted, format!("no message can be sent to {target}")).caused_by(error)
+    })
+}
+
+/// Waits until the incubator gives back the event with this body.
+async fn confirmed(
+    client: &mut Confirmations,
+    cursor: &mut String,
+    text: &str,
+    bound: Duration,
+) -> Result<()> {
+    let until = Instant::now() + bound;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let what = format!("no confirmation of \"{text}\" within {} s", bound.as_secs());
+            return Err(Error::new(Code::TestNotConfirmed, what));
+        }
+        // At least a second, so that the last question is not asked in a rush.
+        let wait = left.clamp(Duration::from_secs(1), Duration::from_secs(10));
+        let (next, events) = client.next(cursor, wait).await?;
+        *cursor = next;
+        if events.iter().any(|event| event["body"] == text) {
+            return Ok(());
+        }
+    }
+}
+
+impl<E: Engine> Session<E> {
+    /// Finds out how far the message came, so that the error says where to look.
+    async fn explain_silence(&self, error: Error) -> Error {
+        if error.code() != Code::TestNotConfirmed {
+            return error;
+        }
+        let report = match Client::new(self.install.run_dir()).status().await {
+            Ok(report) => report,
+            Err(silent) => {
+                return Error::new(Code::TestNotRunning, "the connector no longer answers").caused_by(silent);
+            }
+        };
+        if let Some(why) = report.unhealthy {
+            return Error::new(Code::TestNoRoute, format!("{}; {why}", error.what()));
+        }
+        if report.listener.counters.tcp_messages == 0 {
+            return Error::new(
+                Code::TestNotArrived,
+                format!("{}; nothing arrived at the listener", error.what()),
+            );
+        }
+        if report.spool.events > 0 {
+            let waiting = report.spool.events;
+            return Error::new(
+                Code::TestNoRoute,
+                format!("{}; {waiting} events wait in the spool", error.what()),
+            );
+        }
+        error
+    }
+}

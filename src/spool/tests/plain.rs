@@ -1,0 +1,96 @@
+//! The file system that there is, and nothing goes wrong.
+
+use super::{batch, options, read_all};
+use crate::error::Code;
+use crate::spool::{Append, Dropped, Options, Queue, Spool};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+#[test]
+fn events_are_read_in_order_once_they_are_synced_and_leave_when_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, findings) = Spool::open(dir.path(), options()).unwrap();
+    assert_eq!(findings.lines(), Vec::<String>::new());
+    for first in (1..=200).step_by(5) {
+        assert_eq!(
+            spool.append(batch(first, 5)).unwrap(),
+            Append::Stored { first_seq: first, last_seq: first + 4 }
+        );
+    }
+    assert_eq!(spool.sync().unwrap(), 200);
+    assert_eq!(read_all(&spool, 0), (1..=200).collect::<Vec<_>>());
+    spool.acknowledge(150).unwrap();
+    assert_eq!(read_all(&spool, 0), (151..=200).collect::<Vec<_>>());
+    let id = spool.id().to_owned();
+    drop(spool);
+
+    let (spool, findings) = Spool::open(dir.path(), options()).unwrap();
+    assert_eq!(findings.missing_events(), 0, "{findings:?}");
+    assert_eq!(spool.id(), id);
+    assert_eq!(spool.acknowledged(), 150);
+    assert_eq!(read_all(&spool, 0), (151..=200).collect::<Vec<_>>());
+    spool.acknowledge(200).unwrap();
+    assert_eq!(spool.append(batch(201, 1)).unwrap(), Append::Stored { first_seq: 201, last_seq: 201 });
+    spool.close().unwrap();
+    assert_eq!(read_all(&spool, 200), [201]);
+}
+
+#[test]
+fn a_second_opener_is_refused_while_the_first_lives() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Spool::open(dir.path(), options()).unwrap();
+    let refused = Spool::open(dir.path(), options()).err().unwrap();
+    assert_eq!(refused.code(), Code::SpoolBusy);
+    drop(first);
+    Spool::open(dir.path(), options()).unwrap();
+}
+
+#[test]
+fn one_thread_writes_while_another_reads_and_acknowledges() {
+    const EVENTS: u64 = 4000;
+    for tail_bytes in [0, 5000] {
+        let dir = tempfile::tempdir().unwrap();
+        let (spool, _) = Spool::open(dir.path(), Options { tail_bytes, ..options() }).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for first in (1..=EVENTS).step_by(8) {
+                    while spool.append(batch(first, 8)).unwrap() == Append::Full {
+                        std::thread::yield_now();
+                    }
+                    if first % 5 == 0 {
+                        spool.sync().unwrap();
+                    }
+                }
+                spool.sync().unwrap();
+            });
+            let mut after = 0;
+            while after < EVENTS {
+                for seq in read_all(&spool, after) {
+                    assert_eq!(seq, after + 1);
+                    after = seq;
+                }
+                spool.acknowledge(after).unwrap();
+            }
+        });
+        assert_eq!(spool.status().events, 0);
+        assert_eq!(spool.status().dropped, Dropped::default());
+        spool.close().unwrap();
+        let segments = std::fs::read_dir(dir.path()).unwrap().count() - 2;
+        assert_eq!(segments, 0, "only the lock and the state are left");
+    }
+}
+
+#[test]
+fn the_files_are_this_users_alone() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("spool/stage");
+    let (spool, _) = Spool::open(&dir, options()).unwrap();
+    spool.append(batch(1, 100)).unwrap();
+    spool.sync().unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir), 0o700);
+    for entry in std::fs::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}

@@ -1,0 +1,291 @@
+//! The event of one message: the contract's JSON object.
+//!
+//! Keys come in the order of the manual's section 1.7.2, then `connector`. A message whose bytes are not UTF-8 has U+FFFD in
+//! their place in the text, and is given whole in `raw_base64`.
+
+use super::json;
+use super::parse::{self, Parsed, tag};
+use super::time::{Resolver, resolve};
+use crate::batch::Origin;
+use crate::settings;
+use chrono_tz::Tz;
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+/// Writes events. Each thread has its own: it keeps what it knows about the last sender.
+#[derive(Debug)]
+pub struct Normaliser {
+    zones: Zones,
+    resolver: Resolver,
+    /// `"connector":{"id":"…","seq":`, the same in every event.
+    connector_start: Vec<u8>,
+    sender: Option<Sender>,
+}
+
+/// What depends on the sender alone.
+#[derive(Debug)]
+struct Sender {
+    source: SocketAddr,
+    /// Its address, where a message names no host.
+    host: Vec<u8>,
+    /// Its address and port.
+    address: Vec<u8>,
+    zone: Tz,
+}
+
+impl Normaliser {
+    /// A normaliser for events of the installation `connector_id`.
+    pub fn new(settings: &settings::Normaliser, connector_id: &str) -> Self {
+        let mut connector_start = b"\"connector\":{\"id\":".to_vec();
+        json::write_utf8(&mut connector_start, connector_id.as_bytes());
+        connector_start.extend_from_slice(b",\"seq\":");
+        Self { zones: Zones::new(settings), resolver: Resolver::default(), connector_start, sender: None }
+    }
+
+    /// Appends the event of one message without framing as one JSON object, without a newline, to `out`; returns the
+    /// name of the rule that read it. Every input gives an event.
+    pub fn write_event(&mut self, out: &mut Vec<u8>, seq: u64, origin: &Origin, raw: &[u8]) -> &'static str {
+        let parsed = parse::parse(raw);
+        // The text stands in the event twice, the header's parts once or twice more.
+        out.reserve(raw.len() * 2 + 768);
+        let is_utf8 = std::str::from_utf8(raw).is_ok();
+        let write_text = if is_utf8 { json::write_utf8 } else { json::write_lossy };
+        let text = |out: &mut Vec<u8>, key: &str, value: &[u8]| {
+            out.extend_from_slice(key.as_bytes());
+            write_text(out, value);
+        };
+        let sender = match self.sender.take() {
+            Some(sender) if sender.source == origin.source => sender,
+            _ => Sender::new(origin.source, &self.zones),
+        };
+
+        let app = parsed.app.unwrap_or(b"-");
+        text(out, "{\"appInst\":", app);
+        text(out, ",\"appName\":", tag::static_part(app));
+        text(out, ",\"body\":", parsed.body);
+        text(out, ",\"event_raw\":", raw);
+        write_quoted_number(out, ",\"facility\":\"", parsed.priority / 8);
+        text(out, ",\"hostName\":", parsed.host.unwrap_or(&sender.host));
+        write_quoted_number(out, ",\"priority\":\"", parsed.priority);
+        text(out, ",\"procId\":", parsed.proc_id.unwrap_or(b"-"));
+        write_quoted_number(out, ",\"severity\":\"", parsed.priority % 8);
+        text(out, ",\"structuredData\":", parsed.structured_data.unwrap_or(b"-"));
+        out.extend_from_slice(b",\"syslogTag\":");
+        write_tag(out, &parsed, write_text);
+        out.extend_from_slice(b",\"timestamp\":\"");
+        self.resolver.write(out, &parsed.when, origin.received, sender.zone);
+        out.extend_from_slice(b"\",");
+        self.write_connector(out, seq, origin, &sender, parsed.rule, (!is_utf8).then_some(raw));
+        self.sender = Some(sender);
+        parsed.rule
+    }
+
+    fn write_connector(
+        &self,
+        out: &mut Vec<u8>,
+        seq: u64,
+        origin: &Origin,
+        sender: &Sender,
+        rule: &str,
+        raw: Option<&[u8]>,
+    ) {
+        out.extend_from_slice(&self.connector_start);
+        json::write_number(out, seq);
+        out.extend_from_slice(b",\"received\":\"");
+        resolve::write_micros(out, origin.received);
+        for (key, value) in [
+            ("\",\"source\":\"", sender.address.as_slice()),
+            ("\",\"transport\":\"", origin.transport.name().as_bytes()),
+            ("\",\"parse\":\"", rule.as_bytes()),
+        ] {
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(value);
+        }
+        if let Some(raw) = raw {
+            out.extend_from_slice(b"\",\"raw_base64\":\"");
+            json::write_base64(out, raw);
+        }
+        out.push(b'"');
+        if origin.cut {
+            out.extend_from_slice(b",\"cut\":true");
+        }
+        out.extend_from_slice(b"}}");
+    }
+}
+
+fn write_quoted_number(out: &mut Vec<u8>, key: &str, number: u8) {
+    out.extend_from_slice(key.as_bytes());
+    json::write_number(out, u64::from(number));
+    out.push(b'"');
+}
+
+/// `syslogTag`: the TAG as sent, or made of program and process.
+fn write_tag(out: &mut Vec<u8>, parsed: &Parsed<'_>, write_text: fn(&mut Vec<u8>, &[u8])) {
+    let Some(proc_id) = parsed.proc_id.filter(|_| parsed.tag.is_none()) else {
+        return write_text(out, parsed.tag.or(parsed.app).unwrap_or(b"-"));
+    };
+    write_text(out, parsed.app.unwrap_or(b"-"));
+    out.pop();
+    let bracket = out.len();
+    write_text(out, proc_id);
+    out[bracket] = b'[';
+    out.pop();
+    out.extend_from_slice(b"]\"");
+}
+
+impl Sender {
+    fn new(source: SocketAddr, zones: &Zones) -> Self {
+        let source_as_shown = SocketAddr::new(source.ip().to_canonical(), source.port());
+        let mut host = Vec::new();
+        let mut address = Vec::new();
+        write!(host, "{}", source_as_shown.ip()).expect("writing to memory cannot fail");
+        write!(address, "{source_as_shown}").expect("writing to memory cannot fail");
+        Self { source, host, address, zone: zones.of(source_as_shown.ip()) }
+    }
+}
+
+/// Which zone the timestamps of a sender are in.
+#[derive(Debug)]
+struct Zones {
+    default: Tz,
+    /// Longest prefix first.
+    sources: Vec<settings::SourceZone>,
+}
+
+impl Zones {
+    fn new(settings: &settings::Normaliser) -> Self {
+        let mut sources = settings.sources.clone();
+        sources.sort_by_key(|row| std::cmp::Reverse(row.prefix_bits));
+        Self { default: settings.time_zone, sources }
+    }
+
+    fn of(&self, address: IpAddr) -> Tz {
+        self.sources.iter().find(|row| contains(row, address)).map_or(self.default, |row| row.time_zone)
+    }
+}
+
+fn contains(row: &settings::SourceZone, address: IpAddr) -> bool {
+    let (network, address, width) = match (row.network, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
+            (u128::from(network.to_bits()), u128::from(address.to_bits()), 32)
+        }
+        (IpAddr::V6(network), IpAddr::V6(address)) => (network.to_bits(), address.to_bits(), 128),
+        _ => return false,
+    };
+    let free = width - u32::from(row.prefix_bits).min(width);
+    network.checked_shr(free).unwrap_or(0) == address.checked_shr(free).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Transport;
+    use crate::clock::UnixMicros;
+    use proptest::prelude::*;
+
+    fn origin(source: &str) -> Origin {
+        Origin {
+            // 2026-11-22T03:00:00.000001Z
+            received: UnixMicros(1_795_316_400_000_001),
+            source: source.parse().unwrap(),
+            transport: Transport::Tcp,
+            cut: false,
+        }
+    }
+
+    fn event(origin: &Origin, raw: &[u8]) -> String {
+        let mut out = Vec::new();
+        Normaliser::new(&settings::Normaliser::default(), "id-1").write_event(&mut out, 7, origin, raw);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_manuals_example_comes_out_as_printed() {
+        let raw = "<13>1 2023-01-23T16:34:27.097246+01:00 myhostname myapp - - \
+                   [timeQuality tzKnown=\"1\" isSynced=\"0\"] This is my very important log message!";
+        let expected = r#"{"appInst":"myapp","appName":"myapp","body":"This is my very important log message!","event_raw":"<13>1 2023-01-23T16:34:27.097246+01:00 myhostname myapp - - [timeQuality tzKnown=\"1\" isSynced=\"0\"] This is my very important log message!","facility":"1","hostName":"myhostname","priority":"13","procId":"-","severity":"5","structuredData":"[timeQuality tzKnown=\"1\" isSynced=\"0\"]","syslogTag":"myapp","timestamp":"2023-01-23T16:34:27.097246+01:00","connector":{"id":"id-1","seq":7,"received":"2026-11-22T03:00:00.000001Z","source":"192.0.2.1:5140","transport":"tcp","parse":"rfc5424"}}"#;
+        assert_eq!(event(&origin("192.0.2.1:5140"), raw.as_bytes()), expected);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_kept_in_base64() {
+        let mut cut = origin("[::ffff:192.0.2.1]:1");
+        cut.cut = true;
+        let event: serde_json::Value = serde_json::from_str(&event(&cut, b"<13>gr\xFCn")).unwrap();
+        assert_eq!(event["event_raw"], "<13>gr\u{fffd}n");
+        assert_eq!(event["body"], "gr\u{fffd}n");
+        assert_eq!(event["connector"]["raw_base64"], "PDEzPmdy/G4=");
+        assert_eq!(event["connector"]["source"], "192.0.2.1:1");
+        assert_eq!(event["connector"]["cut"], true);
+        assert_eq!(event["hostName"], "192.0.2.1");
+        assert_eq!(event["timestamp"], "2026-11-22T03:00:00.000001Z");
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_becomes_an_event(raw in prop::collection::vec(any::<u8>(), 0..300), seq: u64) {
+            let mut out = b"before".to_vec();
+            let mut normaliser = Normaliser::new(&settings::Normaliser::default(), "id \"1\"");
+            let rule = normaliser.write_event(&mut out, seq, &origin("[2001:db8::1]:9"), &raw);
+            let event: serde_json::Value = serde_json::from_slice(&out[6..]).unwrap();
+            prop_assert_eq!(event["event_raw"].as_str(), Some(&*String::from_utf8_lossy(&raw)));
+            prop_assert_eq!(event["connector"]["raw_base64"].is_string(), std::str::from_utf8(&raw).is_err());
+            prop_assert_eq!(&event["connector"]["parse"], rule);
+            prop_assert_eq!(&event["connector"]["id"], "id \"1\"");
+            prop_assert_eq!(&event["connector"]["seq"], seq);
+            prop_assert_eq!(&event["connector"]["source"], "[2001:db8::1]:9");
+        }
+
+        #[test]
+        fn text_comes_out_as_it_went_in(head in "(<[0-9]{1,3}>)?(1 )?(Oct 11 22:14:15 )?", text in "(?s).{0,120}") {
+            let raw = head + &text;
+            let event: serde_json::Value =
+                serde_json::from_str(&event(&origin("192.0.2.1:1"), raw.as_bytes())).unwrap();
+            prop_assert_eq!(event["event_raw"].as_str(), Some(raw.as_str()));
+            prop_assert!(raw.ends_with(event["body"].as_str().unwrap()));
+        }
+    }
+
+    #[test]
+    fn the_sender_is_told_apart_from_message_to_message() {
+        let mut normaliser = Normaliser::new(&settings::Normaliser::default(), "id-1");
+        for source in ["192.0.2.1:1", "192.0.2.2:1", "192.0.2.2:2", "[::ffff:192.0.2.3]:1", "192.0.2.1:1"] {
+            let mut out = Vec::new();
+            normaliser.write_event(&mut out, 1, &origin(source), b"<13>x");
+            let event: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            let shown = source.replace("[::ffff:", "").replace(']', "");
+            assert_eq!(event["connector"]["source"], shown);
+            assert_eq!(event["hostName"], shown.split(':').next().unwrap());
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_decides_the_zone() {
+        let row = |network: &str, prefix_bits, time_zone| settings::SourceZone {
+            network: network.parse().unwrap(),
+            prefix_bits,
+            time_zone,
+        };
+        let zones = Zones::new(&settings::Normaliser {
+            time_zone: Tz::Asia__Tokyo,
+            sources: vec![
+                row("10.0.0.0", 8, Tz::Europe__Berlin),
+                row("10.1.0.0", 16, Tz::America__New_York),
+                row("10.1.2.3", 32, Tz::UTC),
+                row("2001:db8::", 32, Tz::Europe__Paris),
+                row("::", 0, Tz::Europe__Rome),
+            ],
+        });
+        for (address, zone) in [
+            ("10.9.9.9", Tz::Europe__Berlin),
+            ("10.1.9.9", Tz::America__New_York),
+            ("10.1.2.3", Tz::UTC),
+            ("10.1.2.4", Tz::America__New_York),
+            ("192.0.2.1", Tz::Asia__Tokyo),
+            ("2001:db8::1", Tz::Europe__Paris),
+            ("2001:db9::1", Tz::Europe__Rome),
+        ] {
+            assert_eq!(zones.of(address.parse().unwrap()), zone, "{address}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Headers of Cisco's systems, where things stand in front of the timestamp.
+//!
+//! `[SD-ELEMENT:] sequence: host: sequence: *task: mark timestamp zone: %MNEMONIC: text`, every part optional, as IOS,
+//! IOS XE, IOS XR (`node:timestamp`), NX-OS (`: timestamp:`), ASA's EMBLEM (`:timestamp:`), wireless controllers
+//! (`host: *task: timestamp:`) and Unified CM put them. The rule needs a timestamp, an uptime or a mnemonic at its end; a
+//! number or a name with a colon alone is an ordinary TAG.
+//!
+//! An uptime (`00:00:46`, `1w2d`) says nothing about the time of day: the time of reception is used.
+
+use super::{Parsed, host, leading_digits, skip_spaces, tag, without_space, word};
+use crate::syslog::time::When;
+use crate::syslog::time::scan::{self, Scanned};
+
+/// Parts before the timestamp; none of the systems sends more.
+const MAX_PARTS: usize = 6;
+
+/// Digits of the longest sequence number.
+const MAX_SEQUENCE_DIGITS: usize = 12;
+
+/// The longest SD-ELEMENT in front of a timestamp: two short parameters.
+const MAX_ELEMENT_BYTES: usize = 256;
+
+/// What stands in front of the timestamp.
+#[derive(Default)]
+struct Prefix<'a> {
+    host: Option<&'a [u8]>,
+    task: Option<&'a [u8]>,
+    structured_data: Option<&'a [u8]>,
+    /// The device says that its clock is not set.
+    unsynchronised: bool,
+    /// There was something that only these systems send; a name with a colon is not.
+    certain: bool,
+    parts: usize,
+}
+
+/// Where a header stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Behind PRI.
+    First,
+    /// Behind a relay's timestamp and host.
+    BehindHost,
+}
+
+/// Reads a message that has something in front of its timestamp.
+pub fn prefixed(text: &[u8]) -> Option<Parsed<'_>> {
+    header(text, Place::First)
+}
+
+/// Reads a device's own header behind the timestamp and host of a relay. The device's name and time are nearer to the
+/// event, its time only where its clock is set.
+pub fn relayed<'a>(outer: &Parsed<'a>, text: &'a [u8]) -> Option<Parsed<'a>> {
+    let inner = header(text, Place::BehindHost)?;
+    Some(Parsed { host: inner.host.or(outer.host), ..inner })
+}
+
+fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {
+    let mut prefix = Prefix::default();
+    let mut rest = text;
+    while prefix.parts <= MAX_PARTS {
+        rest = skip_spaces(rest);
+        if let Some((when, behind)) = moment(rest, &mut prefix) {
+            // A timestamp without anything in front of it belongs to other rules, unless a colon follows it.
+            let own =
+                prefix.parts > 0 || (place == Place::BehindHost && skip_spaces(behind).starts_with(b":"));
+            let when = if place == Place::BehindHost && prefix.unsynchronised { When::Missing } else { when };
+            return own.then(|| finish(&prefix, when, behind)).flatten();
+        }
+        if let Some(found) = tag::mnemonic(rest) {
+            if prefix.host.is_some() && !prefix.certain {
+                // A name alone before a mnemonic is a process, a TAG.
+                return None;
+            }
+            let mut parsed = Parsed::new("cisco", rest);
+            parsed.set_tag(found);
+            return Some(Parsed { host: prefix.host, structured_data: prefix.structured_data, ..parsed });
+        }
+        rest = part(rest, &mut prefix)?;
+        prefix.parts += 1;
+    }
+    None
+}
+
+/// Whether a mnemonic or one of these headers begins here.
+pub fn follows(text: &[u8]) -> bool {
+    tag::mnemonic(text).is_some() || header(text, Place::BehindHost).is_some()
+}
+
+/// What follows `timestamp:`: a TAG or a mnemonic, or `host : %MNEMONIC`, or `host %MNEMONIC`. Other systems put a colon
+/// there as well; only a mnemonic makes it Cisco's.
+pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
+    let mut parsed = Parsed::new("rfc3164-no-host", text);
+    let trimmed = skip_spaces(text);
+    let (name, behind) = word(trimmed);
+    let behind = skip_spaces(behind.strip_prefix(b" :").unwrap_or(behind));
+    if let Some(mnemonic) = tag::mnemonic(behind).filter(|_| host::is_host(name)) {
+        parsed.host = Some(name);
+        parsed.set_tag(mnemonic);
+    } else if let Some(found) = tag::scan(trimmed) {
+        parsed.set_tag(found);
+    }
+    if parsed.body.starts_with(b"%") || parsed.tag.is_some_and(|tag| tag.starts_with(b"%")) {
+        parsed.rule = "cisco";
+    }
+    parsed
+}
+
+/// One part in front of the timestamp; says what follows it.
+fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
+    let digits = leading_digits(text);
+    if (1..=MAX_SEQUENCE_DIGITS).contains(&digits)
+        && let Some(rest) = text[digits..].strip_prefix(b":")
+    {
+        prefix.certain = true;
+        return (rest.first() == Some(&b' ')).then_some(rest);
+    }
+    match text.first()? {
+        b':' => {
+            prefix.certain = true;
+            Some(&text[1..])
+        }
+        b'[' if text.starts_with(b"[syslog@") => {
+            let end = memchr::memchr(b']', &text[..text.len().min(MAX_ELEMENT_BYTES)])?;
+            prefix.structured_data = Some(&text[..=end]);
+            prefix.certain = true;
+            text[end + 1..].strip_prefix(b":")
+        }
+        b'*' => {
+            let (task, rest) = word(text);
+            let task = task.strip_suffix(b":").filter(|task| task.len() > 1)?;
+            prefix.task = Some(task);
+            prefix.certain = true;
+            Some(rest)
+        }
+        _ => {
+            // A node of IOS XR has its colon right before the timestamp.
+            if let Some(len) = node(text) {
+                prefix.certain = true;
+                return Some(&text[len..]);
+            }
+            let (name, rest) = word(text);
+            // The prefix that IOS XR can be told to send is a bare name before the node.
+            let name = match name.strip_suffix(b":") {
+                Some(name) => name,
+                None if node(skip_spaces(rest)).is_some() => name,
+                // ASA sets its name off with a space on both sides of the colon.
+                None if rest.starts_with(b" : %") => {
+                    prefix.certain = true;
+                    prefix.host = Some(name).filter(|name| host::is_host(name));
+                    return prefix.host.map(|_| &rest[2..]);
+                }
+                None => return None,
+            };
+            (prefix.host.is_none() && host::is_host(name) && rest.len() > 1).then(|| {
+                prefix.host = Some(name);
+                rest
+            })
+        }
+    }
+}
+
+/// `RP/0/RSP0/CPU0:` before a timestamp: the length with the colon.
+fn node(text: &[u8]) -> Option<usize> {
+    let (first, _) = word(&text[..text.len().min(64)]);
+    let cpu = memchr::memmem::find(first, b"/CPU")?;
+    let digits = leading_digits(&first[cpu + 4..]);
+    let colon = cpu + 4 + digits;
+    (digits > 0 && first.get(colon) == Some(&b':')).then_some(colon + 1)
+}
+
+/// A timestamp with its mark, or an uptime, before a colon.
+fn moment<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<(When<'a>, &'a [u8])> {
+    let unmarked = match text {
+        [b'*' | b'.' | b'%', rest @ ..] if !rest.starts_with(b" ") => rest,
+        _ => text,
+    };
+    if let Some(Scanned { when, len, .. }) = scan::scan(unmarked) {
+        prefix.unsynchronised = text.first() == Some(&b'*');
+        prefix.parts += usize::from(unmarked.len() != text.len());
+        return Some((when, &unmarked[len..]));
+    }
+    let len = uptime(unmarked)?;
+    Some((When::Missing, &unmarked[len..]))
+}
+
+/// `hh:mm:ss`, `hh:mm:ss.fff`, `1w2d`, `2d03h`, `1y5w` before a colon: the length.
+fn uptime(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    let mut groups = 0;
+    let mut unit = 0;
+    while groups < 4 {
+        let digits = leading_digits(&text[at..]);
+        if !(1..=3).contains(&digits) {
+            return None;
+        }
+        at += digits;
+        groups += 1;
+        match *text.get(at)? {
+            b':' if groups >= 3 && unit == b':' => return Some(at),
+            b'.' if groups == 3 && unit == b':' => at += 1,
+            b':' if groups < 3 && (groups == 1 || unit == b':') => {
+                unit = b':';
+                at += 1;
+            }
+            b'y' | b'w' | b'd' | b'h' if unit != b':' => {
+                at += 1;
+                if groups >= 2 && text.get(at) == Some(&b':') {
+                    return Some(at);
+                }
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// What follows the timestamp.
+fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<Parsed<'a>> {
+    let spaced = skip_spaces(behind);
+    let mut parsed = if let Some(rest) = spaced.strip_prefix(b":") {
+        Parsed { rule: "cisco", ..behind_colon(without_space(rest)) }
+    } else {
+        // Without the colon a mnemonic has to follow, with or without a name before it.
+        let (name, rest) = word(spaced);
+        let (own_host, text) = match tag::mnemonic(spaced) {
+            Some(_) => (None, spaced),
+            None => (Some(name).filter(|name| host::is_host(name)), skip_spaces(rest)),
+        };
+        let text = text.strip_prefix(b": ").map_or(text, skip_spaces);
+        let mut parsed = Parsed { host: own_host, ..Parsed::new("cisco", text) };
+        parsed.set_tag(tag::mnemonic(text)?);
+        parsed
+    };
+    // A name and a time with colons are not enough: other programs log so too.
+    let by_name_alone = prefix.host.is_some() && !prefix.certain;
+    if by_name_alone && !parsed.tag.is_some_and(|tag| tag.starts_with(b"%")) {
+        return None;
+    }
+    parsed.host = parsed.host.or(prefix.host);
+    parsed.when = when;
+    parsed.structured_data = prefix.structured_data;
+    if let Some(task) = prefix.task {
+        // The task is the process; the mnemonic stays with the text, as it does on IOS XR.
+        parsed.app = Some(task.strip_prefix(b"*").unwrap_or(task));
+        parsed.tag = Some(task);
+        parsed.proc_id = None;
+        parsed.body = spaced.strip_prefix(b":").map_or(spaced, without_space);
+    }
+    Some(parsed)
+}

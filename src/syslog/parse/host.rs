@@ -1,0 +1,65 @@
+//! What may stand where a HOSTNAME stands.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// The longest DNS name; longer words are text.
+const MAX_HOST_BYTES: usize = 255;
+
+/// Whether `word` can be a HOSTNAME: a name or an address, also with the marks by which relays chain names
+/// (`source@host`, `host/relay`).
+pub fn is_host(word: &[u8]) -> bool {
+    is_name(word) || is_ipv6(word)
+}
+
+fn is_name(word: &[u8]) -> bool {
+    let first_is_one = word
+        .first()
+        .is_some_and(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | 0x80..));
+    first_is_one
+        && word.len() <= MAX_HOST_BYTES
+        && word.last() != Some(&b':')
+        && word.iter().any(|&byte| byte.is_ascii_alphanumeric() || byte >= 0x80)
+        && word.iter().all(|&byte| {
+            byte.is_ascii_alphanumeric()
+                || matches!(byte, b'.' | b'-' | b'_' | b':' | b'/' | b'@' | b'%' | b'+' | 0x80..)
+        })
+}
+
+/// An IPv4 or IPv6 address.
+pub fn is_address(word: &[u8]) -> bool {
+    is_ipv4(word) || is_ipv6(word)
+}
+
+/// An IPv4 address.
+pub fn is_ipv4(word: &[u8]) -> bool {
+    parse::<Ipv4Addr>(word)
+}
+
+/// An IPv6 address, with or without a scope.
+pub fn is_ipv6(word: &[u8]) -> bool {
+    let address = word.iter().position(|&byte| byte == b'%').map_or(word, |at| &word[..at]);
+    address.contains(&b':') && parse::<Ipv6Addr>(address)
+}
+
+fn parse<T: FromStr>(word: &[u8]) -> bool {
+    // The longest address has 45 characters.
+    word.len() <= 45 && std::str::from_utf8(word).is_ok_and(|text| T::from_str(text).is_ok())
+}
+
+/// `host:port`, `[address]:port` and `[address]` without port and brackets; nothing where the word has neither.
+pub fn without_port(word: &[u8]) -> Option<&[u8]> {
+    if let Some(inner) = word.strip_prefix(b"[") {
+        let end = memchr::memchr(b']', inner)?;
+        let port = &inner[end + 1..];
+        let port_is_one = port.is_empty() || port.strip_prefix(b":").is_some_and(is_port);
+        return (port_is_one && is_host(&inner[..end])).then_some(&inner[..end]);
+    }
+    let colon = memchr::memchr(b':', word)?;
+    let host = &word[..colon];
+    (is_port(&word[colon + 1..]) && is_host(host)).then_some(host)
+}
+
+fn is_port(text: &[u8]) -> bool {
+    (1..=5).contains(&text.len()) && text.iter().all(u8::is_ascii_digit)
+}

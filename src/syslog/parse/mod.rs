@@ -1,0 +1,158 @@
+//! Finds the fields of one message.
+//!
+//! # The order of the rules
+//!
+//! PRI comes first and is never lost again ([`pri`]). What follows it is read by the first of these that accepts it;
+//! each asks for a shape which those behind it do not have, so none can take a message away from another:
+//!
+//! 1. [`rfc5424`]: a VERSION before a timestamp or NILVALUE, and five more fields. No RFC 3164 message begins with a
+//!    one- to three-digit number and a space. Without VERSION it needs a PROCID that is a number or NILVALUE, and
+//!    STRUCTURED-DATA in the sixth place.
+//! 2. [`rfc3164`]: a timestamp first, of whatever form ([`super::time::scan`]); then host and TAG. Within it, what stands
+//!    behind timestamp and host tells the dialects apart: a mnemonic (Cisco), a second header (relays), a descriptor
+//!    (`UniFi`), an event in brackets (ONTAP), an event type behind a time in seconds (Meraki).
+//! 3. [`cisco`]: a sequence number, a name, a node or a clock's mark, each with a colon or sign of its own, in *front* of
+//!    a timestamp, an uptime or a mnemonic. Without one of these three at its end it is not taken.
+//! 4. [`payload`]: `CEF:`, `LEEF:`, a JSON object, `key=value` pairs or Palo Alto's CSV from the first byte on; each
+//!    begins with a sign (`|`, `{`, `=`, a date between commas) that ends what may be a TAG; `CEF:` and `LEEF:` would be
+//!    TAGs, but for the version and the bar behind them.
+//! 5. `UniFi`'s descriptor with a MAC address behind a bare name ([`rfc3164::undated`]); no TAG is followed by one.
+//! 6. `tag`: a TAG without any header ([`tag`]).
+//! 7. [`RAW`]: everything else; the body is all that follows PRI.
+//!
+//! Rules look at shapes; a product's name decides only where two products send the same shape with different meanings.
+//! All slices are cut at ASCII bytes, so that a message of valid UTF-8 has fields of valid UTF-8. Every rule reads its
+//! input a bounded number of times: reading a message takes time linear in its length and no allocation.
+
+pub mod cisco;
+pub mod host;
+pub mod payload;
+pub mod pri;
+pub mod rfc3164;
+pub mod rfc5424;
+pub mod tag;
+
+use super::time::When;
+pub use tag::Tag;
+
+/// Every rule with what it reads: the values of the event's `connector.parse`.
+pub const RULES: [(&str, &str); 18] = [
+    ("rfc5424", "RFC 5424"),
+    ("rfc5424-lenient", "RFC 5424 with a header or STRUCTURED-DATA that its grammar does not allow"),
+    ("rfc3164", "RFC 3164 with a host"),
+    ("rfc3164-iso", "RFC 3164 with a host and an ISO 8601 timestamp"),
+    ("rfc3164-lenient", "RFC 3164 with a host and any other timestamp"),
+    ("rfc3164-no-host", "RFC 3164 without a host"),
+    ("relayed", "a complete header behind the header of a relay"),
+    ("aix", "AIX, forwarded from another host"),
+    ("cisco", "Cisco's headers and mnemonics"),
+    ("meraki", "Meraki, with a time in seconds and an event type"),
+    ("netapp", "ONTAP's events"),
+    ("unifi", "UniFi, with a descriptor of the device"),
+    ("cef", "CEF without a header"),
+    ("leef", "LEEF without a header"),
+    ("palo-alto", "PAN-OS CSV without a header"),
+    ("key-value", "key=value pairs without a header"),
+    ("json", "a JSON object without a header"),
+    ("tag", "a TAG without a header"),
+];
+
+/// The rule of what fits no other: the body is everything behind PRI.
+pub const RAW: &str = "raw";
+
+/// The fields of one message, as slices of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parsed<'a> {
+    /// Which rule read it: the event's `connector.parse`.
+    pub rule: &'static str,
+    /// PRI, 0 to 191; [`pri::DEFAULT`] where there is none.
+    pub priority: u8,
+    /// The timestamp.
+    pub when: When<'a>,
+    /// HOSTNAME, or the device field of a payload that documents one.
+    pub host: Option<&'a [u8]>,
+    /// APP-NAME, or the TAG's program, as sent.
+    pub app: Option<&'a [u8]>,
+    /// PROCID, or what stands in the TAG's brackets.
+    pub proc_id: Option<&'a [u8]>,
+    /// The TAG as sent, without its colon; where it is missing, the event's `syslogTag` is made of `app` and `proc_id`.
+    pub tag: Option<&'a [u8]>,
+    /// The SD-ELEMENTs, as sent.
+    pub structured_data: Option<&'a [u8]>,
+    /// MSG.
+    pub body: &'a [u8],
+}
+
+impl<'a> Parsed<'a> {
+    fn new(rule: &'static str, body: &'a [u8]) -> Self {
+        Self {
+            rule,
+            priority: pri::DEFAULT,
+            when: When::Missing,
+            host: None,
+            app: None,
+            proc_id: None,
+            tag: None,
+            structured_data: None,
+            body,
+        }
+    }
+
+    /// Takes over a TAG and the body behind it.
+    fn set_tag(&mut self, tag: Tag<'a>) {
+        self.app = Some(tag.app);
+        self.proc_id = tag.proc_id;
+        self.tag = Some(tag.text);
+        self.body = tag.body;
+    }
+}
+
+/// Finds the fields of a message without framing. Every input has a result.
+pub fn parse(raw: &[u8]) -> Parsed<'_> {
+    let pri = pri::take(raw);
+    let mut parsed = header(pri.text).unwrap_or_else(|| Parsed::new(RAW, pri.remainder));
+    parsed.priority = pri.priority;
+    if parsed.host.is_none() || parsed.when == When::Missing {
+        payload::supplement(&mut parsed);
+    }
+    parsed
+}
+
+fn header(text: &[u8]) -> Option<Parsed<'_>> {
+    let text = text.trim_ascii_start();
+    rfc5424::parse(text)
+        .or_else(|| rfc3164::parse(text))
+        .or_else(|| cisco::prefixed(text))
+        .or_else(|| payload::bare(text))
+        .or_else(|| rfc3164::undated(text))
+        .or_else(|| tag_only(text))
+}
+
+fn tag_only(text: &[u8]) -> Option<Parsed<'_>> {
+    let mut parsed = Parsed::new("tag", text);
+    parsed.set_tag(tag::scan(text)?);
+    Some(parsed)
+}
+
+/// The first word and what stands behind the space that ends it, the space included.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    text.split_at(memchr::memchr(b' ', text).unwrap_or(text.len()))
+}
+
+/// Without one leading space: what separates a field from the text behind it, while more of them belong to the text.
+fn without_space(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b" ").unwrap_or(text)
+}
+
+/// Without any leading spaces.
+fn skip_spaces(text: &[u8]) -> &[u8] {
+    let spaces = text.iter().take_while(|&&byte| byte == b' ').count();
+    &text[spaces..]
+}
+
+fn leading_digits(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! Formats that a message's text can have, where they document a device and a time of their own.
+//!
+//! They are asked only for what the header does not say: the host and the timestamp.
+
+use super::{Parsed, host, tag};
+use crate::syslog::time::scan;
+use crate::syslog::time::{Stamp, When, Zone};
+
+/// Bytes of a payload that are searched: its documented fields stand at its beginning.
+const MAX_SEARCHED_BYTES: usize = 16 * 1024;
+
+/// Reads a message that is nothing but a payload.
+pub fn bare(text: &[u8]) -> Option<Parsed<'_>> {
+    let rule = match text.first()? {
+        b'C' if tag::is_payload(text) => "cef",
+        b'L' if tag::is_payload(text) => "leef",
+        b'{' if text.trim_ascii_end().ends_with(b"}") => "json",
+        b'0'..=b'9' if palo_alto(text).is_some() => "palo-alto",
+        _ if is_key_value(text) => "key-value",
+        _ => return None,
+    };
+    Some(Parsed::new(rule, text))
+}
+
+/// Adds host and timestamp from the payload where the header has none.
+pub fn supplement(parsed: &mut Parsed<'_>) {
+    let body = searched(parsed.body);
+    let found = match body.first() {
+        Some(b'C') if tag::is_payload(body) => cef(body),
+        Some(b'L') if tag::is_payload(body) => leef(body),
+        Some(b'0'..=b'9') => palo_alto(body).unwrap_or_default(),
+        Some(_) if is_key_value(body) => key_value(body),
+        _ => return,
+    };
+    if parsed.host.is_none() {
+        parsed.host = found.host.filter(|name| host::is_host(name));
+    }
+    if parsed.when == When::Missing
+        && let Some(when) = found.when
+    {
+        parsed.when = when;
+    }
+}
+
+/// The part of a payload that is searched, which ends between two values.
+fn searched(body: &[u8]) -> &[u8] {
+    if body.len() <= MAX_SEARCHED_BYTES {
+        return body;
+    }
+    let body = &body[..MAX_SEARCHED_BYTES];
+    let end = body.iter().rposition(|byte| matches!(byte, b' ' | b',' | b'\t' | b'|' | b'^')).unwrap_or(0);
+    &body[..end]
+}
+
+#[derive(Default)]
+struct Found<'a> {
+    host: Option<&'a [u8]>,
+    when: Option<When<'a>>,
+}
+
+fn stamp(text: &[u8]) -> Option<When<'_>> {
+    scan::scan(text).map(|scanned| scanned.when)
+}
+
+/// CEF: `dvchost` or `dvc`, and `rt`.
+fn cef(body: &[u8]) -> Found<'_> {
+    let mut found = Found::default();
+    let mut address = None;
+    let extension = body.splitn(8, |&byte| byte == b'|').nth(7).unwrap_or_default();
+    for (key, rest) in KeyStarts::new(extension, b' ') {
+        match key {
+            b"dvchost" => found.host = Some(super::word(rest).0),
+            b"dvc" => address = Some(super::word(rest).0),
+            b"rt" => found.when = stamp(rest),
+            _ => {}
+        }
+    }
+    found.host = found.host.or(address);
+    found
+}
+
+/// LEEF: `devTime`; it documents no field for the device itself.
+fn leef(body: &[u8]) -> Found<'_> {
+    let mut found = Found::default();
+    let attributes = body.splitn(6, |&byte| byte == b'|').nth(5).unwrap_or_default();
+    for (key, rest) in KeyStarts::new(attributes, b'\t') {
+        if key == b"devTime" {
+            found.when = stamp(rest);
+        }
+    }
+    found
+}
+
+/// The keys of `key=value` where a value may hold spaces: each key with what follows its sign.
+struct KeyStarts<'a> {
+    rest: &'a [u8],
+    separator: u8,
+}
+
+impl<'a> KeyStarts<'a> {
+    fn new(rest: &'a [u8], separator: u8) -> Self {
+        Self { rest, separator }
+    }
+}
+
+impl<'a> Iterator for KeyStarts<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let sign = memchr::memchr(b'=', self.rest)?;
+        let before = &self.rest[..sign];
+        let start = before
+            .iter()
+            .rposition(|&byte| byte == self.separator || byte == b'|' || byte == b'^')
+            .map_or(0, |at| at + 1);
+        self.rest = &self.rest[sign + 1..];
+        Some((&before[start..], self.rest))
+    }
+}
+
+/// A text that begins with `key=`.
+fn is_key_value(text: &[u8]) -> bool {
+    let key = text
+        .iter()
+        .take(64)
+        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+        .count();
+    key > 0 && text[0].is_ascii_alphabetic() && text.get(key) == Some(&b'=')
+}
+
+/// Pairs with quoted values: Fortinet (`devname`, `date`, `time`, `tz`), Sophos (`device_name`, `date`, `time`,
+/// `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall`, `fw`, `time`).
+fn key_value(body: &[u8]) -> Found<'_> {
+    let mut found = Found::default();
+    let [mut date, mut time, mut zone] = [None; 3];
+    let mut firewall = false;
+    for (key, value) in (Pairs { rest: body }) {
+        match key {
+            b"devname" | b"device_name" => found.host = found.host.or(Some(value)),
+            b"id" => firewall = value == b"firewall",
+            b"fw" if firewall => found.host = found.host.or(Some(value)),
+            b"date" => date = date.or(Some(value)),
+            b"time" => time = time.or(Some(value)),
+            b"tz" | b"timezone" => zone = zone.or(Some(value)),
+            b"timestamp" => found.when = found.when.or_else(|| stamp(value)),
+            _ => {}
+        }
+    }
+    found.when = found.when.or_else(|| match (date, time) {
+        (Some(date), Some(time)) => date_and_time(date, time, zone),
+        (None, Some(time)) => stamp(time).map(|when| in_zone(when, zone)),
+        _ => None,
+    });
+    found
+}
+
+/// Two values that make one timestamp.
+fn date_and_time<'a>(date: &'a [u8], time: &'a [u8], zone: Option<&'a [u8]>) -> Option<When<'a>> {
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u16>().ok();
+    let mut date = date.splitn(3, |&byte| matches!(byte, b'-' | b'/'));
+    let mut time = time.splitn(3, |&byte| byte == b':');
+    let small = |text: Option<&[u8]>| number(text?).and_then(|value| u8::try_from(value).ok());
+    let year = i32::from(number(date.next()?)?);
+    let (month, day) = (small(date.next())?, small(date.next())?);
+    let (hour, minute) = (small(time.next())?, small(time.next())?);
+    let mut second = time.next()?.splitn(2, |&byte| byte == b'.');
+    let stamp = Stamp {
+        year: Some(year),
+        month,
+        day,
+        hour,
+        minute,
+        second: small(second.next())?,
+        fraction: second.next().filter(|digits| digits.iter().all(u8::is_ascii_digit)).unwrap_or_default(),
+        zone: Zone::Unnamed,
+    };
+    Some(in_zone(When::Civil(stamp), zone))
+}
+
+/// A timestamp that names no zone, in the one that another pair names.
+fn in_zone<'a>(when: When<'a>, zone: Option<&'a [u8]>) -> When<'a> {
+    match (when, zone) {
+        (When::Civil(stamp @ Stamp { zone: Zone::Unnamed, .. }), Some(zone)) => {
+            When::Civil(Stamp { zone: scan::zone(zone), ..stamp })
+        }
+        (when, _) => when,
+    }
+}
+
+/// `key=value` and `key="value"` one after another.
+struct Pairs<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let sign = memchr::memchr(b'=', self.rest)?;
+        let before = &self.rest[..sign];
+        let key =
+            before.iter().rposition(|byte| matches!(byte, b' ' | b',' | b'\t' | b';')).map_or(0, |at| at + 1);
+        let rest = &self.rest[sign + 1..];
+        let (value, rest) = if let Some(quoted) = rest.strip_prefix(b"\"") {
+            let end = memchr::memchr(b'"', quoted).unwrap_or(quoted.len());
+            (&quoted[..end], quoted.get(end + 1..).unwrap_or_default())
+        } else {
+            let end =
+                rest.iter().position(|byte| matches!(byte, b' ' | b',' | b'\t' | b';')).unwrap_or(rest.len());
+            rest.split_at(end)
+        };
+        self.rest = rest;
+        Some((&before[key..], value))
+    }
+}
+
+/// Palo Alto's CSV: a field for future use, time of reception, serial number, type; then, by type, the device's name.
+fn palo_alto(body: &[u8]) -> Option<Found<'_>> {
+    let mut fields = Csv { rest: Some(searched(body)) };
+    let future_use = fields.next()?;
+    let received = fields.next()?;
+    if future_use.is_empty() || future_use.len() > 2 || !future_use.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let received = scan::scan(received).filter(|scanned| scanned.len == received.len())?;
+    let kind = fields.nth(1)?;
+    // Positions as documented for each type, less the four fields that are read already.
+    let device_name = match kind {
+        b"TRAFFIC" => Some(48),
+        b"THREAT" => Some(55),
+        b"SYSTEM" => Some(18),
+        b"CONFIG" => Some(17),
+        _ => None,
+    };
+    let generated = fields.nth(2).and_then(stamp);
+    let host = device_name.and_then(|position| fields.nth(position - 3));
+    Some(Found { host, when: generated.or(Some(received.when)) })
+}
+
+/// Fields between commas; a quoted one may hold commas.
+struct Csv<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Iterator for Csv<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest?;
+        let mut quoted = false;
+        let end = rest.iter().position(|&byte| {
+            quoted ^= byte == b'"';
+            byte == b',' && !quoted
+        });
+        let (field, rest) = match end {
+            Some(end) => (&rest[..end], Some(&rest[end + 1..])),
+            None => (rest, None),
+        };
+        self.rest = rest;
+        Some(field)
+    }
+}

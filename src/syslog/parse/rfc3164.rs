@@ -1,0 +1,351 @@
+//! RFC 3164 and everything that begins with a timestamp.
+//!
+//! Behind the timestamp stands HOSTNAME, unless the word there is a TAG, a mnemonic, or no name at all: then the message
+//! has no host and the sender's address is used. A word of the text becomes a host only where nothing tells it from
+//! one, in `Mmm dd hh:mm:ss word more words`, because RFC 3164 puts HOSTNAME there.
+//!
+//! | rule | shape |
+//! |---|---|
+//! | `rfc3164` | BSD timestamp, host |
+//! | `rfc3164-iso` | RFC 3339 or nearly, host |
+//! | `rfc3164-lenient` | another timestamp, host |
+//! | `rfc3164-no-host` | a timestamp, no host |
+//! | `aix` | `Message forwarded from host:` |
+//! | `cisco` | a mnemonic behind the timestamp, or a device's own header behind a relay's |
+//! | `meraki` | VERSION, a time in seconds, host, event type |
+//! | `netapp` | `[node:event:severity]:` for TAG |
+//! | `relayed` | a relay's header before the first one |
+//! | `unifi` | a descriptor of model and MAC address between host and TAG |
+
+use super::tag::{self, Tag};
+use super::{Parsed, cisco, host, leading_digits, rfc5424, skip_spaces, without_space, word};
+use crate::syslog::time::When;
+use crate::syslog::time::scan::{self, Form, Scanned};
+
+/// The severities that F5 prints between host and TAG.
+const LEVELS: [&[u8]; 14] = [
+    b"trace",
+    b"fatal",
+    b"emerg",
+    b"panic",
+    b"alert",
+    b"crit",
+    b"critical",
+    b"err",
+    b"error",
+    b"warning",
+    b"warn",
+    b"notice",
+    b"info",
+    b"debug",
+];
+
+/// Reads a message from its timestamp on; a VERSION may stand before it.
+pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
+    if let Some(scanned) = scan::scan(text) {
+        return header(text, &scanned, true);
+    }
+    // Clavister puts the timestamp in brackets.
+    if let Some(inner) = text.strip_prefix(b"[")
+        && let Some(scanned) = scan::scan(inner)
+        && inner[scanned.len..].starts_with(b"] ")
+    {
+        let len = scanned.len + 1;
+        return header(inner, &Scanned { len, ..scanned }, true);
+    }
+    // Comware begins with a sign.
+    if let Some(rest) = text.strip_prefix(b"%")
+        && let Some(scanned) = scan::scan(rest)
+    {
+        return header(rest, &scanned, true);
+    }
+    let digits = leading_digits(text);
+    let rest = text[digits..].strip_prefix(b" ")?;
+    if !(1..=3).contains(&digits) {
+        return None;
+    }
+    let scanned = scan::scan(rest)?;
+    if scanned.form == Form::Epoch
+        && let Some(parsed) = meraki(rest, &scanned)
+    {
+        return Some(parsed);
+    }
+    header(rest, &scanned, true)
+}
+
+fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, outer: bool) -> Option<Parsed<'a>> {
+    let rest = &text[scanned.len..];
+    if !matches!(rest.first(), None | Some(b' ' | b':' | b'\t')) {
+        return None;
+    }
+    let mut parsed = behind_timestamp(rest, scanned.form, outer);
+    if parsed.when == When::Missing {
+        parsed.when = scanned.when;
+    }
+    Some(parsed)
+}
+
+fn rule_of(form: Form) -> &'static str {
+    match form {
+        Form::Bsd => "rfc3164",
+        Form::Rfc3339 | Form::IsoLike => "rfc3164-iso",
+        Form::BsdLike | Form::Epoch => "rfc3164-lenient",
+    }
+}
+
+fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
+    let text = skip_spaces(rest);
+    if let Some(rest) = text.strip_prefix(b":").filter(|rest| !rest.starts_with(b":")) {
+        return cisco::behind_colon(without_space(rest));
+    }
+    let (first, behind) = word(text);
+    let without_host = |rule| {
+        let mut parsed = Parsed::new(rule, without_space(rest));
+        if let Some(tag) = tag::scan(text) {
+            parsed.set_tag(tag);
+        }
+        parsed
+    };
+    if let Some(tag) = tag::mnemonic(text) {
+        let mut parsed = Parsed::new("cisco", text);
+        parsed.set_tag(tag);
+        return parsed;
+    }
+    if let Some(parsed) = forwarded(text) {
+        return parsed;
+    }
+    if is_own_word(text) {
+        return Parsed::new("rfc3164-no-host", text);
+    }
+    if let Some(rest) = descriptor(text) {
+        let mut parsed = Parsed::new("unifi", without_space(rest));
+        set_tag(&mut parsed, rest);
+        return parsed;
+    }
+    if let Some((node, tag)) = ems(text) {
+        let mut parsed = Parsed { host: Some(node), ..Parsed::new("netapp", text) };
+        parsed.set_tag(tag);
+        return parsed;
+    }
+    if let Some(name) = first.strip_suffix(b":")
+        && !host::is_ipv6(first)
+    {
+        let is_host = host::is_address(name)
+            || host::without_port(name).is_some_and(host::is_address)
+            || (host::is_host(name) && cisco::follows(skip_spaces(behind)));
+        if !is_host {
+            return without_host("rfc3164-no-host");
+        }
+        let name = host::without_port(name).filter(|_| !host::is_address(name)).unwrap_or(name);
+        return behind_host(name, behind, rule_of(form), outer);
+    }
+    if first == b"-" {
+        // NILVALUE, borrowed from RFC 5424; before anything but a TAG it is text.
+        let mut parsed = Parsed::new("rfc3164-no-host", text);
+        if let Some(tag) = tag::scan(skip_spaces(behind)) {
+            parsed.set_tag(tag);
+        }
+        return parsed;
+    }
+    // A logging library's severity stands where it puts no host.
+    if first.iter().all(u8::is_ascii_uppercase)
+        && LEVELS.iter().any(|level| level.eq_ignore_ascii_case(first))
+    {
+        return without_host("rfc3164-no-host");
+    }
+    // A number is a name where a TAG follows it, else the beginning of a text.
+    if first.iter().all(u8::is_ascii_digit) && tag::scan(skip_spaces(behind)).is_none() {
+        return without_host("rfc3164-no-host");
+    }
+    // A message of one word has no header: the word is the text, unless it is an address.
+    let lone = skip_spaces(behind).is_empty();
+    if host::is_address(first) || (!lone && host::is_host(first) && !first.contains(&b':')) {
+        return behind_host(first, behind, rule_of(form), outer);
+    }
+    if !lone
+        && let Some(name) = host::without_port(first)
+        && (host::is_address(name) || (first[0] != b'[' && tag::scan(skip_spaces(behind)).is_some()))
+    {
+        return behind_host(name, behind, rule_of(form), outer);
+    }
+    without_host("rfc3164-no-host")
+}
+
+/// What follows HOSTNAME.
+fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, outer: bool) -> Parsed<'a> {
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, without_space(behind)) };
+    let mut text = skip_spaces(behind);
+    if let Some(rest) = text.strip_prefix(b":") {
+        // ASA puts a colon between host and mnemonic; elsewhere it is an empty TAG.
+        if rest.is_empty() || rest[0] == b' ' {
+            parsed.body = without_space(rest);
+            text = skip_spaces(rest);
+        }
+    }
+    // NX-OS names a virtual device context between two marks.
+    let mnemonic = text
+        .strip_prefix(b"%$ ")
+        .and_then(|inner| {
+            memchr::memmem::find(&inner[..inner.len().min(64)], b" %$ ").map(|end| &inner[end + 4..])
+        })
+        .unwrap_or(text);
+    if let Some(tag) = tag::mnemonic(mnemonic) {
+        parsed.rule = "cisco";
+        parsed.set_tag(tag);
+        return parsed;
+    }
+    if outer {
+        if let Some(inner) = cisco::relayed(&parsed, text) {
+            return inner;
+        }
+        if let Some(inner) = relayed(text) {
+            return inner;
+        }
+    }
+    if let Some(inner) = forwarded(text) {
+        return inner;
+    }
+    if is_own_word(text) {
+        return parsed;
+    }
+    if let Some(rest) = descriptor(text) {
+        parsed.rule = "unifi";
+        parsed.body = without_space(rest);
+        text = skip_spaces(rest);
+    }
+    if let Some((_, tag)) = ems(text) {
+        parsed.rule = "netapp";
+        parsed.set_tag(tag);
+    } else {
+        set_tag(&mut parsed, text);
+    }
+    parsed
+}
+
+/// Takes the TAG at the start of `text`, also where a severity (F5), an address, the host once more (`UniFi`), or a serial
+/// number (`WatchGuard`) stands before it.
+fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
+    let text = skip_spaces(text);
+    let (first, behind) = word(text);
+    let behind = skip_spaces(behind);
+    let behind = if is_serial_number(first) { without_parenthesis(behind) } else { behind };
+    let is_stepped_over = LEVELS.contains(&first)
+        || host::is_address(first)
+        || parsed.host == Some(first)
+        || is_serial_number(first);
+    if is_stepped_over && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon) {
+        parsed.set_tag(tag);
+    } else if let Some(tag) = tag::scan(text) {
+        parsed.set_tag(tag);
+    }
+}
+
+/// `WatchGuard`: thirteen capital letters and digits.
+fn is_serial_number(word: &[u8]) -> bool {
+    word.len() == 13
+        && word[0].is_ascii_digit()
+        && word.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+}
+
+/// Without the time in parentheses that `WatchGuard` puts behind its serial number.
+fn without_parenthesis(text: &[u8]) -> &[u8] {
+    let (first, behind) = word(text);
+    if first.starts_with(b"(") && first.ends_with(b")") { skip_spaces(behind) } else { text }
+}
+
+/// AIX: a relay that names the origin in the text.
+fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
+    let rest = text.strip_prefix(b"Message forwarded from ")?;
+    let (name, behind) = word(rest);
+    let name = name.strip_suffix(b":")?;
+    if !host::is_host(name) {
+        return None;
+    }
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new("aix", without_space(behind)) };
+    if !is_own_word(parsed.body) {
+        set_tag(&mut parsed, behind);
+    }
+    Some(parsed)
+}
+
+/// What syslog daemons write for themselves, without a host before it.
+fn is_own_word(text: &[u8]) -> bool {
+    const STARTS: [&[u8]; 6] = [
+        b"last message repeated ",
+        b"last message buffered ",
+        b"message repeated ",
+        b"-- MARK --",
+        b"syslogd started: BusyBox",
+        b"syslogd exiting",
+    ];
+    STARTS.iter().any(|start| text.starts_with(start))
+}
+
+/// A second complete header, timestamp, host and TAG, behind a relay's.
+fn relayed(text: &[u8]) -> Option<Parsed<'_>> {
+    if let Some(inner) = rfc5424::parse(text).filter(|inner| inner.rule == "rfc5424") {
+        return Some(Parsed { rule: "relayed", ..inner });
+    }
+    let scanned = scan::scan(text)?;
+    let inner = header(text, &scanned, false)?;
+    let complete = inner.host.is_some() && inner.tag.is_some();
+    complete.then(|| Parsed { rule: if inner.rule == "cisco" { "cisco" } else { "relayed" }, ..inner })
+}
+
+/// `UniFi` without a timestamp: a host, a descriptor, a TAG.
+pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
+    let (name, behind) = word(text);
+    let rest = descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?;
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new("unifi", without_space(rest)) };
+    set_tag(&mut parsed, rest);
+    Some(parsed)
+}
+
+/// `UniFi`: `("model,mac,version")`, `model,mac,version:` or `mac,model-version:` before the TAG; says what follows it.
+fn descriptor(text: &[u8]) -> Option<&[u8]> {
+    // Model, address and version have some tens of bytes.
+    const MAX_BYTES: usize = 128;
+    if let Some(inner) = text.strip_prefix(b"(\"") {
+        let end = memchr::memchr(b')', &inner[..inner.len().min(MAX_BYTES)])?;
+        return inner[..end].ends_with(b"\"").then(|| &inner[end + 1..]);
+    }
+    let (first, behind) = word(text);
+    let mut parts = first.strip_suffix(b":")?[..].splitn(3, |&byte| byte == b',');
+    let is_address = |part: &[u8]| part.len() == 12 && part.iter().all(u8::is_ascii_hexdigit);
+    let has_address = match (parts.next()?, parts.next()?, parts.next()) {
+        (address, _, None) | (_, address, Some(_)) => is_address(address),
+    };
+    (first.len() <= MAX_BYTES && has_address).then_some(behind)
+}
+
+/// ONTAP: `[node:event:severity]:` in place of a TAG; says the node and the rest as a TAG, the event being the program.
+fn ems(text: &[u8]) -> Option<(&[u8], Tag<'_>)> {
+    // Events have names of some tens of bytes.
+    const MAX_BYTES: usize = 256;
+    let inner = text.strip_prefix(b"[")?;
+    let end = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)])?;
+    let mut parts = inner[..end].splitn(3, |&byte| byte == b':');
+    let (node, event, severity) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_severity = LEVELS.contains(&severity) || matches!(severity, b"informational" | b"emergency");
+    let body = inner[end + 1..].strip_prefix(b":")?;
+    let text = &text[..end + 2];
+    (is_severity && host::is_host(node) && !event.is_empty() && !event.contains(&b' '))
+        .then(|| (node, Tag { text, app: event, proc_id: None, body: without_space(body), colon: true }))
+}
+
+/// Meraki: host and a bare event type behind a time in seconds.
+fn meraki<'a>(text: &'a [u8], scanned: &Scanned<'a>) -> Option<Parsed<'a>> {
+    let (name, behind) = word(text[scanned.len..].strip_prefix(b" ")?);
+    let text = without_space(behind);
+    if !host::is_host(name) || text.is_empty() {
+        return None;
+    }
+    let mut parsed = Parsed { when: scanned.when, host: Some(name), ..Parsed::new("meraki", text) };
+    let (kind, rest) = word(text);
+    if let Some(tag) = tag::scan(text) {
+        parsed.set_tag(tag);
+    } else if kind.iter().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-')) {
+        parsed.set_tag(Tag { text: kind, app: kind, proc_id: None, body: without_space(rest), colon: false });
+    }
+    Some(parsed)
+}

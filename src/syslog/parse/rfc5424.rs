@@ -1,0 +1,226 @@
+//! RFC 5424 section 6, and what senders take for it.
+//!
+//! The rule is `rfc5424` where the header follows the grammar and `rfc5424-lenient` where it does not: another version or
+//! none, a timestamp without zone or with a space for `T`, more than one space between fields, STRUCTURED-DATA missing
+//! or broken. What is not STRUCTURED-DATA by its grammar stays in the body, so that nothing of it is lost.
+
+use super::{Parsed, leading_digits, without_space};
+use crate::syslog::time::When;
+use crate::syslog::time::scan::{self, Form};
+
+/// The longest PARAM-NAME is 32 (section 6.3.3); room for senders that do not count.
+const MAX_NAME_BYTES: usize = 64;
+
+/// Reads an RFC 5424 message from VERSION on.
+pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
+    let digits = leading_digits(text);
+    if digits == 0 {
+        return None;
+    }
+    let versioned = (1..=3).contains(&digits) && matches!(text.get(digits), Some(b' ' | b'\t'));
+    let mut fields = Fields { rest: text, strict: true };
+    let version = if versioned { fields.next()? } else { b"" };
+    let (when, dated) = timestamp(&mut fields)?;
+    if !versioned && !dated {
+        return None;
+    }
+    let host = fields.next()?;
+    let app = fields.next()?;
+    let proc_id = fields.next()?;
+    let (msg_id, data) = (fields.next()?, fields.rest);
+    let mut strict = fields.strict && version == b"1";
+    let numbered = proc_id == b"-" || proc_id.iter().all(u8::is_ascii_digit);
+    let (structured_data, body) = match StructuredData::scan(data) {
+        Some(found) => {
+            strict &= found.strict;
+            (found.elements, found.body)
+        }
+        None if version == b"1"
+            && (dated || (numbered && msg_id == b"-"))
+            && are_fields(&[host, app, proc_id, msg_id]) =>
+        {
+            strict = false;
+            (None, data)
+        }
+        None => return None,
+    };
+    if !(versioned || numbered && are_fields(&[host, app, proc_id, msg_id])) {
+        return None;
+    }
+    let rule = if strict { "rfc5424" } else { "rfc5424-lenient" };
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+    Some(Parsed {
+        when,
+        host: not_nil(host),
+        app: not_nil(app),
+        proc_id: not_nil(proc_id),
+        structured_data,
+        ..Parsed::new(rule, body)
+    })
+}
+
+/// A field, or nothing for NILVALUE.
+fn not_nil(field: &[u8]) -> Option<&[u8]> {
+    (field != b"-").then_some(field)
+}
+
+/// TIMESTAMP, and whether it names a date. A word that is neither a date nor NILVALUE is an unreadable timestamp.
+fn timestamp<'a>(fields: &mut Fields<'a>) -> Option<(When<'a>, bool)> {
+    let scanned = scan::scan(fields.rest)
+        .filter(|scanned| matches!(fields.rest.get(scanned.len), None | Some(b' ' | b'\t')));
+    if let Some(scanned) = scanned {
+        fields.strict &= scanned.form == Form::Rfc3339;
+        fields.rest = &fields.rest[scanned.len..];
+        fields.separator()?;
+        return matches!(scanned.form, Form::Rfc3339 | Form::IsoLike).then_some((scanned.when, true));
+    }
+    let word = fields.next()?;
+    fields.strict &= word == b"-";
+    // Whatever stands here for a time begins with a date; another word is no timestamp but text.
+    let resembles_date = word.len() >= 8 && leading_digits(word) == 4 && matches!(word[4], b'-' | b'/');
+    (word == b"-" || resembles_date).then_some((When::Missing, false))
+}
+
+/// Whether words can be fields of a header whose VERSION or STRUCTURED-DATA is missing: they are no RFC 3164 TAG and no
+/// beginning of a payload (`key=value`, JSON, CEF).
+fn are_fields(words: &[&[u8]]) -> bool {
+    words.iter().all(|word| {
+        !word.windows(2).any(|pair| pair == b"]:")
+            && !word.iter().any(|byte| matches!(byte, b'=' | b'"' | b'{' | b'}' | b'|' | b'<' | b'>' | b';'))
+    }) && words[1..3].iter().all(|word| !word.ends_with(b":"))
+}
+
+/// The fields of a header, one after another.
+struct Fields<'a> {
+    rest: &'a [u8],
+    strict: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// The next field, which is never empty; the separator behind it is stepped over.
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = memchr::memchr2(b' ', b'\t', self.rest).unwrap_or(self.rest.len());
+        let (field, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        if field.is_empty() {
+            return None;
+        }
+        if !rest.is_empty() {
+            self.separator()?;
+        }
+        Some(field)
+    }
+
+    /// One space, or what is sent for it.
+    fn separator(&mut self) -> Option<()> {
+        let len = self.rest.iter().take_while(|&&byte| matches!(byte, b' ' | b'\t')).count();
+        self.strict &= len == 1 && self.rest[0] == b' ';
+        self.rest = &self.rest[len..];
+        (len > 0).then_some(())
+    }
+}
+
+/// STRUCTURED-DATA and the message behind it.
+#[derive(Debug, PartialEq, Eq)]
+struct StructuredData<'a> {
+    elements: Option<&'a [u8]>,
+    body: &'a [u8],
+    strict: bool,
+}
+
+impl<'a> StructuredData<'a> {
+    fn scan(data: &'a [u8]) -> Option<Self> {
+        match data {
+            [b'-'] => return Some(Self { elements: None, body: &[], strict: true }),
+            [b'-', b' ', body @ ..] => return Some(Self { elements: None, body, strict: true }),
+            // Brackets without an SD-ID are sent for NILVALUE.
+            [b'[', b']'] => return Some(Self { elements: None, body: &[], strict: false }),
+            [b'[', b']', b' ', body @ ..] => return Some(Self { elements: None, body, strict: false }),
+            _ => {}
+        }
+        let mut strict = true;
+        let mut end = 0;
+        while let Some(len) = element(&data[end..], &mut strict) {
+            end += len;
+        }
+        let (elements, rest) = data.split_at(end);
+        strict &= rest.is_empty() || rest[0] == b' ';
+        (end > 0).then_some(Self { elements: Some(elements), body: without_space(rest), strict })
+    }
+}
+
+/// The length of one SD-ELEMENT (section 6.3.1). Spaces too many, a bracket or a quote that is not escaped inside a value are
+/// accepted, but not strict.
+fn element(data: &[u8], strict: &mut bool) -> Option<usize> {
+    let mut at = 1;
+    if data.first() != Some(&b'[') {
+        return None;
+    }
+    let leading = spaces(data, at);
+    at += leading;
+    *strict &= leading == 0;
+    at += name(&data[at..])?;
+    loop {
+        let gap = spaces(data, at);
+        at += gap;
+        if *data.get(at)? == b']' {
+            *strict &= gap == 0;
+            return Some(at + 1);
+        }
+        if gap == 0 {
+            return None;
+        }
+        *strict &= gap == 1;
+        at += name(&data[at..])?;
+        if data.get(at..at + 2)? != b"=\"" {
+            return None;
+        }
+        at = value_end(data, at + 2, strict)?;
+    }
+}
+
+fn spaces(data: &[u8], at: usize) -> usize {
+    data[at..].iter().take_while(|&&byte| byte == b' ').count()
+}
+
+fn name(data: &[u8]) -> Option<usize> {
+    let len = data
+        .iter()
+        .take(MAX_NAME_BYTES + 1)
+        .take_while(|&&byte| byte > b' ' && byte != 0x7f && !matches!(byte, b'=' | b']' | b'"' | b'['))
+        .count();
+    (1..=MAX_NAME_BYTES).contains(&len).then_some(len)
+}
+
+/// The index behind the quote that ends the value which begins at `at`.
+fn value_end(data: &[u8], mut at: usize, strict: &mut bool) -> Option<usize> {
+    loop {
+        at += memchr::memchr3(b'"', b'\\', b']', data.get(at..)?)?;
+        match data[at] {
+            b'\\' => at += if matches!(data.get(at + 1), Some(b'"' | b'\\' | b']')) { 2 } else { 1 },
+            b']' => {
+                *strict = false;
+                at += 1;
+            }
+            _ if ends_value(&data[at + 1..]) => return Some(at + 1),
+            _ => {
+                *strict = false;
+                at += 1;
+            }
+        }
+    }
+}
+
+/// What follows a quote shows whether it ends the value: the element's end or another PARAM-NAME.
+fn ends_value(rest: &[u8]) -> bool {
+    // More spaces than this are no separator; the bound keeps the look ahead short.
+    let gap = rest.iter().take(8).take_while(|&&byte| byte == b' ').count();
+    match rest.get(gap) {
+        Some(b']') => true,
+        Some(_) if gap > 0 => {
+            let rest = &rest[gap..];
+            name(rest).is_some_and(|len| rest[len..].starts_with(b"=\""))
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,176 @@
+use super::*;
+use crate::syslog::time::Resolver;
+use proptest::prelude::*;
+use syslog_loose::{ProcId, Variant};
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A field of RFC 5424: printable ASCII, here without what `syslog_loose` reads otherwise than the RFC.
+fn field(max: usize) -> impl Strategy<Value = String> {
+    prop_oneof![1 => Just("-".to_owned()), 5 => proptest::string::string_regex(&format!("[a-z][a-z0-9._/-]{{0,{max}}}")).unwrap()]
+}
+
+fn structured_data() -> impl Strategy<Value = String> {
+    let value = r#"([a-zA-Z0-9 .:=\[äž]|\\"|\\\]|\\\\){0,12}"#;
+    let element = (r"[a-zA-Z]{1,8}(@[0-9]{1,5})?", prop::collection::vec(("[a-zA-Z]{1,8}", value), 0..4))
+        .prop_map(|(id, params)| {
+            let params = params.iter().map(|(name, value)| format!(" {name}=\"{value}\""));
+            format!("[{id}{}]", params.collect::<Vec<_>>().concat())
+        });
+    prop_oneof![
+        Just("-".to_owned()),
+        prop::collection::vec(element, 1..4).prop_map(|elements| elements.concat())
+    ]
+}
+
+fn timestamp() -> impl Strategy<Value = String> {
+    let date =
+        (1970..2100, 1..=12, 1..=28).prop_map(|(year, month, day)| format!("{year:04}-{month:02}-{day:02}"));
+    let clock = (0..24, 0..60, 0..60).prop_map(|(h, m, s)| format!("{h:02}:{m:02}:{s:02}"));
+    let zone = prop_oneof![
+        Just("Z".to_owned()),
+        ("[+-]", 0..14, 0..60).prop_map(|(sign, h, m)| format!("{sign}{h:02}:{m:02}"))
+    ];
+    (date, clock, r"(\.[0-9]{1,6})?", zone)
+        .prop_map(|(date, clock, fraction, zone)| format!("{date}T{clock}{fraction}{zone}"))
+}
+
+fn written(when: &When<'_>) -> String {
+    let mut out = Vec::new();
+    Resolver::default().write(&mut out, when, crate::clock::UnixMicros(0), chrono_tz::UTC);
+    String::from_utf8(out).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// A second parser, written by others, has to see the same in what follows the RFC.
+    #[test]
+    fn well_formed_rfc_5424_is_read_as_others_read_it(
+        priority in 0_u8..=191,
+        when in timestamp(),
+        host in field(30),
+        app in field(20),
+        proc_id in field(10),
+        msg_id in field(10),
+        data in structured_data(),
+        body in r"[a-zäž0-9]([a-zäž0-9 :\[\]-]{0,40}[a-zäž0-9])?",
+    ) {
+        let raw = format!("<{priority}>1 {when} {host} {app} {proc_id} {msg_id} {data} {body}");
+        let parsed = parse(raw.as_bytes());
+        prop_assert_eq!(parsed.rule, "rfc5424", "{}", raw);
+        let theirs = syslog_loose::parse_message(&raw, Variant::RFC5424);
+        prop_assert_eq!(theirs.severity.map(|severity| severity as u8), Some(parsed.priority % 8));
+        prop_assert_eq!(theirs.facility.map(|facility| facility as u8), Some(parsed.priority / 8));
+        prop_assert_eq!(parsed.priority, priority);
+        prop_assert_eq!(
+            theirs.timestamp,
+            chrono::DateTime::parse_from_rfc3339(&written(&parsed.when)).ok()
+        );
+        prop_assert_eq!(written(&parsed.when), when);
+        prop_assert_eq!(theirs.hostname, parsed.host.map(text));
+        prop_assert_eq!(theirs.appname, parsed.app.map(text));
+        let their_process = theirs.procid.map(|process| match process {
+            ProcId::PID(number) => number.to_string(),
+            ProcId::Name(name) => name.to_owned(),
+        });
+        prop_assert_eq!(their_process.as_deref(), parsed.proc_id.map(text));
+        let their_data: String = theirs.structured_data.iter().map(ToString::to_string).collect();
+        prop_assert_eq!(their_data.as_str(), parsed.structured_data.map_or("", text));
+        prop_assert_eq!(theirs.msg, text(parsed.body));
+    }
+
+    /// What a header is made of, in any order: nothing panics, and the fields are parts of the message.
+    #[test]
+    fn anything_that_looks_like_syslog_is_read(parts in prop::collection::vec(part(), 0..14)) {
+        let raw = parts.concat();
+        let parsed = parse(raw.as_bytes());
+        let fields = [Some(parsed.body), parsed.host, parsed.app, parsed.proc_id, parsed.tag, parsed.structured_data];
+        for field in fields.into_iter().flatten() {
+            prop_assert!(std::str::from_utf8(field).is_ok_and(|field| raw.contains(field)), "{:?} in {:?}", field, raw);
+        }
+        prop_assert!(raw.as_bytes().ends_with(parsed.body), "{:?} ends {:?}", parsed.body, raw);
+        prop_assert!(chrono::DateTime::parse_from_rfc3339(&written(&parsed.when)).is_ok(), "{:?}", parsed.when);
+    }
+
+    #[test]
+    fn anything_at_all_is_read(raw in prop::collection::vec(any::<u8>(), 0..200)) {
+        let parsed = parse(&raw);
+        prop_assert!(raw.ends_with(parsed.body));
+        prop_assert!(parsed.priority <= 191);
+    }
+}
+
+fn part() -> impl Strategy<Value = String> {
+    let fixed = prop::sample::select(vec![
+        " ",
+        " ",
+        " ",
+        " ",
+        ": ",
+        ":",
+        "  ",
+        "<13>",
+        "<165>1 ",
+        "<999>",
+        "-",
+        "- ",
+        "1 ",
+        "[",
+        "]",
+        "[x a=\"b\"]",
+        "\"",
+        "=",
+        "Oct 11 22:14:15",
+        "Feb 29 12:00:00",
+        "Mär  3 01:02:03",
+        "2021-10-11T22:14:15.123+02:00",
+        "2021-10-11 22:14:15,5",
+        "2021 Oct 11 22:14:15",
+        "1633990455.123",
+        "20211011T221415Z",
+        "10/11/2021:22:14:15",
+        "Mon Oct 11 22:14:15 2021",
+        "10:14:15 PM.123",
+        "CEST",
+        "UTC+2",
+        "2021",
+        "*",
+        ".",
+        "host",
+        "10.1.2.3",
+        "fe80::1",
+        "[10.1.2.3]",
+        "10.1.2.3:514",
+        "žluť",
+        "sshd[12]: ",
+        "app:",
+        "%ASA-6-302013: ",
+        "%%10SHELL/5/X:",
+        "29: ",
+        "RP/0/RSP0/CPU0:",
+        "1w2d: ",
+        "firewall,info ",
+        "Message forwarded from h: ",
+        "last message repeated 3 times",
+        "(\"U7PG2,788a20,v4\") ",
+        "788a20aabbcc,U6-6.0: ",
+        "CEF:0|a|b|c|d|e|5|dvchost=x rt=1633990455000",
+        "LEEF:2.0|a|b|c|d|^|devTime=Oct 11 2021 22:14:15",
+        "{\"a\":1}",
+        "date=2021-10-11 time=22:14:15 tz=\"+0200\" devname=\"f\" ",
+        "1,2021/10/11 22:14:15,0079,TRAFFIC,x,1,2021/10/11 22:14:15,",
+        "\u{feff}",
+        "\0",
+        "\n",
+        "\t",
+        "104 ",
+        "%$ VDC %$ ",
+        "flows ",
+        "info ",
+        "80BE012345678 ",
+    ]);
+    prop_oneof![8 => fixed.prop_map(str::to_owned), 1 => "[a-zA-Z0-9:\\[\\]<> .,-]{0,8}", 1 => "\\PC{0,4}"]
+}

@@ -1,0 +1,507 @@
+//! Recognises a timestamp at the start of a text.
+//!
+//! A form is recognised by its shape alone; whether its numbers name a possible moment is judged later, so that an hour
+//! 24 costs a message its timestamp but not its host. Recognised are
+//!
+//! - RFC 3339 and what is sent for it: a space or another sign for `T`, no zone, a zone behind a space, slashes;
+//! - the BSD form of RFC 3164, `Mmm dd hh:mm:ss`, with fractions, with a year before or behind the time, with a zone or an
+//!   offset, with AM or PM, with a weekday before it, with the abbreviated months of neighbouring languages;
+//! - `YYYY Mmm dd` (NX-OS), `dd Mmm YYYY`, `dd/Mmm/YYYY:hh:mm:ss` (web servers), `mm/dd/YYYY:hh:mm:ss` (`NetScaler`),
+//!   `YYYY:mm:dd-hh:mm:ss` (Sophos UTM), `YYYYmmddThhmmss`;
+//! - seconds, milli-, micro- and nanoseconds since 1970.
+
+use super::{Stamp, When, Zone};
+
+/// The shape of a timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Exactly RFC 3339.
+    Rfc3339,
+    /// `YYYY-MM-DD` first, but not RFC 3339.
+    IsoLike,
+    /// Exactly RFC 3164.
+    Bsd,
+    /// A month's name in any other arrangement.
+    BsdLike,
+    /// Time since 1970.
+    Epoch,
+}
+
+/// A recognised timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scanned<'a> {
+    /// What it says.
+    pub when: When<'a>,
+    /// Its shape.
+    pub form: Form,
+    /// How many bytes it takes.
+    pub len: usize,
+}
+
+/// Minutes of an offset that no zone has.
+const NO_OFFSET: i32 = 24 * 60;
+
+/// Recognises a timestamp at the start of `text`.
+pub fn scan(text: &[u8]) -> Option<Scanned<'_>> {
+    match text.first()? {
+        b'0'..=b'9' => numeric(text),
+        b'A'..=b'Z' | b'a'..=b'z' | 0x80.. => named(text),
+        _ => None,
+    }
+}
+
+fn numeric(text: &[u8]) -> Option<Scanned<'_>> {
+    let digits = leading_digits(text);
+    match digits {
+        1 | 2 => day_first(text, digits),
+        4 => match text.get(4)? {
+            b'-' | b'/' | b':' | b'.' => iso(text),
+            b' ' => year_then_month_name(text),
+            _ => None,
+        },
+        8 => compact(text),
+        10 | 13 | 16 | 19 => epoch(text, digits),
+        _ => None,
+    }
+}
+
+/// `YYYY-MM-DD` and then a time of day.
+fn iso(text: &[u8]) -> Option<Scanned<'_>> {
+    let separator = text[4];
+    let year = number(text.get(..4)?)?;
+    let month = number(text.get(5..7)?)?;
+    if *text.get(7)? != separator {
+        return None;
+    }
+    let day = number(text.get(8..10)?)?;
+    let between = *text.get(10)?;
+    if !matches!(between, b'T' | b't' | b' ' | b'_' | b'-') {
+        return None;
+    }
+    let clock = Clock::scan(text, 11)?;
+    let glued = offset(&text[clock.end..]);
+    let (zone, end, as_rfc) = match glued {
+        Some((zone, len, as_rfc)) => (zone, clock.end + len, as_rfc),
+        None => match spaced_zone(&text[clock.end..]) {
+            Some((zone, len)) => (zone, clock.end + len, false),
+            None => (Zone::Unnamed, clock.end, false),
+        },
+    };
+    let stamp = clock.stamp(Some(year.cast_signed()), month as u8, day as u8, zone);
+    let exact = as_rfc
+        && separator == b'-'
+        && between == b'T'
+        && clock.plain
+        && clock.fraction.len() + 19 + usize::from(!clock.fraction.is_empty()) == clock.end
+        && stamp.is_valid();
+    Some(if exact {
+        Scanned { when: When::Rfc3339(&text[..end]), form: Form::Rfc3339, len: end }
+    } else {
+        Scanned { when: When::Civil(stamp), form: Form::IsoLike, len: end }
+    })
+}
+
+/// `YYYYmmddThhmmss` with an optional zone.
+fn compact(text: &[u8]) -> Option<Scanned<'_>> {
+    if *text.get(8)? != b'T' || leading_digits(&text[9..]) != 6 {
+        return None;
+    }
+    let part = |from: usize, to: usize| number(&text[from..to]).map(|value| value as u8);
+    let (zone, len) = offset(&text[15..]).map_or((Zone::Unnamed, 15), |(zone, len, _)| (zone, 15 + len));
+    let stamp = Stamp {
+        year: Some(number(&text[..4])?.cast_signed()),
+        month: part(4, 6)?,
+        day: part(6, 8)?,
+        hour: part(9, 11)?,
+        minute: part(11, 13)?,
+        second: part(13, 15)?,
+        fraction: &[],
+        zone,
+    };
+    Some(Scanned { when: When::Civil(stamp), form: Form::IsoLike, len })
+}
+
+/// Seconds (10 digits, with or without a fraction), or thousandths, millionths, thousand-millionths.
+fn epoch(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
+    let seconds = text[..10].iter().fold(0, |sum, byte| sum * 10 + i64::from(byte - b'0'));
+    let (fraction, len) = if digits > 10 {
+        (&text[10..digits], digits)
+    } else if text.get(10) == Some(&b'.') {
+        let digits = leading_digits(&text[11..]);
+        (&text[11..11 + digits], 11 + digits)
+    } else {
+        (&text[..0], 10)
+    };
+    // Since 2001 and until 2100: other numbers of that length are serial numbers.
+    if !(978_307_200..4_102_444_800).contains(&seconds) || !ends_word(text.get(len)) {
+        return None;
+    }
+    Some(Scanned { when: When::Epoch { seconds, fraction }, form: Form::Epoch, len })
+}
+
+/// `YYYY Mmm dd hh:mm:ss`.
+fn year_then_month_name(text: &[u8]) -> Option<Scanned<'_>> {
+    let year = plausible_year(&text[..4])?;
+    let (month, month_len) = month_name(text.get(5..)?)?;
+    let at = spaces(text, 5 + month_len)?;
+    let (day, at) = day_of_month(text, at)?;
+    let at = spaces(text, at)?;
+    finish(text, at, Some(year), month, day)
+}
+
+/// `dd Mmm YYYY hh:mm:ss`, `dd-Mmm-YYYY hh:mm:ss`, `dd/Mmm/YYYY:hh:mm:ss`, `mm/dd/YYYY:hh:mm:ss`.
+fn day_first(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
+    let first = number(&text[..digits])? as u8;
+    let separator = *text.get(digits)?;
+    if !matches!(separator, b' ' | b'-' | b'/') {
+        return None;
+    }
+    let at = digits + 1;
+    let (month, day, at) = if let Some((month, len)) = month_name(text.get(at..)?) {
+        (month, first, at + len)
+    } else if separator == b'/' && leading_digits(&text[at..]) == 2 {
+        let second = number(&text[at..at + 2])? as u8;
+        // The month comes first unless it cannot be one.
+        if first > 12 { (second, first, at + 2) } else { (first, second, at + 2) }
+    } else {
+        return None;
+    };
+    if *text.get(at)? != separator || leading_digits(&text[at + 1..]) != 4 {
+        return None;
+    }
+    let year = plausible_year(&text[at + 1..at + 5])?;
+    if !matches!(text.get(at + 5)?, b' ' | b':') {
+        return None;
+    }
+    finish(text, at + 6, Some(year), month, day)
+}
+
+/// A month's or a weekday's name first.
+fn named(text: &[u8]) -> Option<Scanned<'_>> {
+    let Some((month, len)) = month_name(text) else {
+        let skip = weekday(text)?;
+        let scanned = scan_after_weekday(&text[skip..])?;
+        return Some(Scanned { form: Form::BsdLike, len: skip + scanned.len, ..scanned });
+    };
+    let at = spaces(text, len)?;
+    let (day, at) = day_of_month(text, at)?;
+    // A comma is sent behind the day where a year follows.
+    let at = at + usize::from(text.get(at) == Some(&b','));
+    let at = spaces(text, at)?;
+    if leading_digits(&text[at..]) == 4
+        && let Some(year) = plausible_year(&text[at..at + 4])
+    {
+        let at = spaces(text, at + 4)?;
+        return finish(text, at, Some(year), month, day);
+    }
+    finish(text, at, None, month, day)
+}
+
+fn scan_after_weekday(text: &[u8]) -> Option<Scanned<'_>> {
+    if text.first()?.is_ascii_digit() {
+        day_first(text, leading_digits(text))
+    } else {
+        month_name(text).and_then(|_| named(text))
+    }
+}
+
+/// The time of day and what may stand behind it: a zone, a year, in either order.
+fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Option<Scanned<'_>> {
+    let clock = Clock::scan(text, at)?;
+    let mut end = clock.end;
+    let mut zone = Zone::Unnamed;
+    let mut year = year;
+    let mut form = if clock.plain && clock.fraction.is_empty() && year.is_none() && text[at - 1] == b' ' {
+        Form::Bsd
+    } else {
+        Form::BsdLike
+    };
+    if let Some((glued, len, _)) = offset(&text[end..]) {
+        zone = glued;
+        end += len;
+        form = Form::BsdLike;
+    }
+    for _ in 0..2 {
+        if zone == Zone::Unnamed
+            && let Some((named, len)) = spaced_zone(&text[end..])
+        {
+            zone = named;
+            end += len;
+            form = Form::BsdLike;
+        }
+        // CatOS sends the zone's name and its offset.
+        if matches!(zone, Zone::Name(_))
+            && let Some((offset @ Zone::Offset(_), len)) = spaced_zone(&text[end..])
+        {
+            zone = offset;
+            end += len;
+        }
+        if year.is_none()
+            && text.get(end) == Some(&b' ')
+            && leading_digits(&text[end + 1..]) == 4
+            && ends_year(&text[end + 5..])
+            && let Some(behind) = plausible_year(&text[end + 1..end + 5])
+        {
+            year = Some(behind);
+            end += 5;
+            form = Form::BsdLike;
+        }
+    }
+    Some(Scanned { when: When::Civil(clock.stamp(year, month, day, zone)), form, len: end })
+}
+
+/// `hh:mm:ss` with an optional fraction and AM or PM.
+struct Clock<'a> {
+    hour: u8,
+    minute: u8,
+    second: u8,
+    fraction: &'a [u8],
+    end: usize,
+    /// As RFC 3164 and RFC 3339 write it: two digits each, a point before the fraction.
+    plain: bool,
+}
+
+impl<'a> Clock<'a> {
+    fn scan(text: &'a [u8], at: usize) -> Option<Self> {
+        let hour_digits = leading_digits(text.get(at..)?);
+        if !(1..=2).contains(&hour_digits) {
+            return None;
+        }
+        let hour = number(&text[at..at + hour_digits])? as u8;
+        let at = at + hour_digits;
+        let rest = text.get(at..at + 6)?;
+        if rest[0] != b':' || rest[3] != b':' {
+            return None;
+        }
+        let minute = number(&rest[1..3])? as u8;
+        let second = number(&rest[4..6])? as u8;
+        let mut clock = Self { hour, minute, second, fraction: &[], end: at + 6, plain: hour_digits == 2 };
+        if text.get(clock.end).is_some_and(u8::is_ascii_digit) {
+            return None;
+        }
+        clock.scan_fraction(text);
+        clock.scan_half_of_day(text);
+        Some(clock)
+    }
+
+    fn scan_fraction(&mut self, text: &'a [u8]) {
+        let Some(&point @ (b'.' | b',' | b':')) = text.get(self.end) else { return };
+        let digits = leading_digits(&text[self.end + 1..]);
+        let behind = text.get(self.end + 1 + digits);
+        let accepted = match point {
+            // A lone point behind the seconds belongs to nothing else.
+            b'.' => digits > 0 || ends_word(behind),
+            b',' => digits > 0 && (ends_word(behind) || matches!(behind, Some(b'Z' | b'+' | b'-'))),
+            // Comware separates milliseconds so.
+            _ => digits == 3 && ends_word(behind),
+        };
+        if accepted {
+            self.plain &= point == b'.' && digits > 0;
+            self.fraction = &text[self.end + 1..self.end + 1 + digits];
+            self.end += 1 + digits;
+        }
+    }
+
+    fn scan_half_of_day(&mut self, text: &'a [u8]) {
+        let Some([b' ', half @ (b'A' | b'P' | b'a' | b'p'), b'M' | b'm']) = text.get(self.end..self.end + 3)
+        else {
+            return;
+        };
+        let mut behind = self.end + 3;
+        let mut fraction = self.fraction;
+        // Unified CM puts the fraction behind it.
+        if text.get(behind) == Some(&b'.') {
+            let digits = leading_digits(&text[behind + 1..]);
+            fraction = &text[behind + 1..behind + 1 + digits];
+            behind += 1 + digits;
+        }
+        if !ends_word(text.get(behind)) || !(1..=12).contains(&self.hour) {
+            return;
+        }
+        self.hour = self.hour % 12 + if half.eq_ignore_ascii_case(&b'p') { 12 } else { 0 };
+        self.fraction = fraction;
+        self.end = behind;
+        self.plain = false;
+    }
+
+    fn stamp(&self, year: Option<i32>, month: u8, day: u8, zone: Zone<'a>) -> Stamp<'a> {
+        Stamp {
+            year,
+            month,
+            day,
+            hour: self.hour,
+            minute: self.minute,
+            second: self.second,
+            fraction: self.fraction,
+            zone,
+        }
+    }
+}
+
+impl Stamp<'_> {
+    /// Whether it names a possible moment; without a year any leap day does.
+    pub fn is_valid(&self) -> bool {
+        super::Civil {
+            year: self.year.unwrap_or(2000),
+            month: self.month,
+            day: self.day,
+            hour: self.hour,
+            minute: self.minute,
+            second: self.second,
+        }
+        .is_valid()
+            && match self.zone {
+                Zone::Offset(minutes) => minutes.abs() < NO_OFFSET,
+                _ => true,
+            }
+    }
+}
+
+/// `Z`, `+hh:mm`, `+hhmm`, `+hh` at the start of `text`: the zone, its length, and whether RFC 3339 writes it so.
+fn offset(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
+    match text.first()? {
+        b'Z' if !text.get(1).is_some_and(u8::is_ascii_alphanumeric) => Some((Zone::Offset(0), 1, true)),
+        b'z' if !text.get(1).is_some_and(u8::is_ascii_alphanumeric) => Some((Zone::Offset(0), 1, false)),
+        sign @ (b'+' | b'-') => {
+            let digits = leading_digits(&text[1..]);
+            let (hours, minutes, len, exact) = match digits {
+                4 => (&text[1..3], &text[3..5], 5, false),
+                2 if text.get(3) == Some(&b':') && leading_digits(&text[4..]) == 2 => {
+                    (&text[1..3], &text[4..6], 6, true)
+                }
+                1 | 2 => (&text[1..=digits], &text[..0], 1 + digits, false),
+                _ => return None,
+            };
+            if !ends_word(text.get(len)) && !matches!(text.get(len), Some(b'(' | b'"')) {
+                return None;
+            }
+            let hours = number(hours)?.cast_signed();
+            let minutes = if minutes.is_empty() { 0 } else { number(minutes)?.cast_signed() };
+            // An offset that cannot be makes the whole timestamp unreadable, like any other number in it.
+            let total = if hours > 23 || minutes > 59 { NO_OFFSET } else { hours * 60 + minutes };
+            Some((Zone::Offset(if *sign == b'-' { -total } else { total }), len, exact))
+        }
+        _ => None,
+    }
+}
+
+/// A space and then a zone's abbreviation, `UTC+2`, `GMT-05:00`, `TZ-6` or an offset.
+fn spaced_zone(text: &[u8]) -> Option<(Zone<'_>, usize)> {
+    let word = text.strip_prefix(b" ")?;
+    if matches!(word.first()?, b'+' | b'-') {
+        // A lone dash or a negative number is no zone.
+        let digits = leading_digits(&word[1..]);
+        return (digits == 4 || (digits == 2 && word.get(3) == Some(&b':')))
+            .then(|| offset(word))
+            .flatten()
+            .map(|(zone, len, _)| (zone, 1 + len));
+    }
+    let letters = word.iter().position(|byte| !byte.is_ascii_uppercase()).unwrap_or(word.len());
+    let name = &word[..letters];
+    if matches!(name, b"UTC" | b"GMT" | b"TZ")
+        && let Some((zone, len, _)) = offset(&word[letters..])
+        && len > 1
+    {
+        return Some((zone, 1 + letters + len));
+    }
+    (super::resolve::abbreviation_minutes(name).is_some() && ends_word(word.get(letters)))
+        .then_some((Zone::Name(name), 1 + letters))
+}
+
+fn ends_word(byte: Option<&u8>) -> bool {
+    matches!(byte, None | Some(b' ' | b':' | b'\t' | b'|' | b']' | b',' | b')'))
+}
+
+/// A year is not the first group of an IPv6 address.
+fn ends_year(rest: &[u8]) -> bool {
+    matches!(rest, [] | [b' ', ..] | [b':'] | [b':', b' ', ..])
+}
+
+fn leading_digits(text: &[u8]) -> usize {
+    // Nothing that is looked for has more digits than a nanosecond count.
+    text.iter().take(20).position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len().min(20))
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + u32::from(byte - b'0')))
+}
+
+fn plausible_year(digits: &[u8]) -> Option<i32> {
+    let year = number(digits)?.cast_signed();
+    (1970..=2199).contains(&year).then_some(year)
+}
+
+/// Steps over one or more spaces.
+fn spaces(text: &[u8], at: usize) -> Option<usize> {
+    let len = text.get(at..)?.iter().take_while(|&&byte| byte == b' ').count();
+    (len > 0 && len <= 8).then_some(at + len)
+}
+
+fn day_of_month(text: &[u8], at: usize) -> Option<(u8, usize)> {
+    let digits = leading_digits(text.get(at..)?);
+    (1..=2)
+        .contains(&digits)
+        .then(|| number(&text[at..at + digits]))
+        .flatten()
+        .map(|day| (day as u8, at + digits))
+}
+
+/// The abbreviated names of months: English, and those of other languages that differ from it. An optional point behind
+/// a name belongs to it.
+fn month_name(text: &[u8]) -> Option<(u8, usize)> {
+    let three = text.get(..3)?;
+    let lower = [three[0] | 0x20, three[1] | 0x20, three[2] | 0x20];
+    let month = match &lower {
+        b"jan" | b"ene" | b"gen" => 1,
+        b"feb" | b"fev" => 2,
+        b"mar" | b"mrz" | b"mrt" => 3,
+        b"apr" | b"abr" | b"avr" => 4,
+        b"may" | b"mai" | b"mei" | b"mag" => 5,
+        b"jun" | b"giu" => 6,
+        b"jul" | b"lug" => 7,
+        b"aug" | b"ago" => 8,
+        b"sep" | b"set" => 9,
+        b"oct" | b"okt" | b"ott" | b"out" => 10,
+        b"nov" => 11,
+        b"dec" | b"dez" | b"dic" => 12,
+        _ => return accented_month_name(text),
+    };
+    Some((month, 3 + usize::from(text.get(3) == Some(&b'.'))))
+}
+
+fn accented_month_name(text: &[u8]) -> Option<(u8, usize)> {
+    // In UTF-8 and in ISO 8859-1.
+    const NAMES: [(&[u8], u8); 8] = [
+        ("Mär".as_bytes(), 3),
+        (b"M\xE4r", 3),
+        ("fév".as_bytes(), 2),
+        (b"f\xE9v", 2),
+        ("aoû".as_bytes(), 8),
+        (b"ao\xFB", 8),
+        ("déc".as_bytes(), 12),
+        (b"d\xE9c", 12),
+    ];
+    let (name, month) = NAMES.iter().find(|(name, _)| {
+        text.len() > name.len() && text[0] | 0x20 == name[0] | 0x20 && text[1..name.len()] == name[1..]
+    })?;
+    Some((*month, name.len() + usize::from(text.get(name.len()) == Some(&b'.'))))
+}
+
+/// `Mon ` or `Mon, ` at the start: its length.
+fn weekday(text: &[u8]) -> Option<usize> {
+    const NAMES: [&[u8; 3]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
+    let three = text.get(..3)?;
+    NAMES.iter().find(|name| name.eq_ignore_ascii_case(three))?;
+    let at = 3 + usize::from(text.get(3) == Some(&b','));
+    spaces(text, at)
+}
+
+/// A zone that stands alone: an offset, an abbreviation, or nothing that is known.
+pub fn zone(text: &[u8]) -> Zone<'_> {
+    if let Some((zone, len, _)) = offset(text)
+        && len == text.len()
+    {
+        return zone;
+    }
+    if super::resolve::abbreviation_minutes(text).is_some() { Zone::Name(text) } else { Zone::Unnamed }
+}

@@ -1,0 +1,338 @@
+//! What the end-to-end tests share: a throw-away PKI, processes of the real binary, and ways to await what they do.
+//! A mock stands nowhere here: the incubator is the project's own receiver, run as a process.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+pub mod network;
+
+use serde_json::Value;
+use soc_connector::clock::{Clock, SystemClock};
+use soc_connector::incubator::client::Confirmations;
+use soc_connector::pki::{Pki, Validity, default_server_names};
+use soc_connector::settings::Endpoint;
+use soc_connector::tls::{self, Identity, Roots};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// Nothing here takes so long unless it is broken.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary under test: the one that `tests/run` built to be shipped, else cargo's.
+pub fn binary() -> PathBuf {
+    std::env::var_os("SOC_TEST_BINARY")
+        .map_or_else(|| env!("CARGO_BIN_EXE_soc-connector").into(), PathBuf::from)
+}
+
+/// A process whose output is read line by line; killed when dropped.
+pub struct Process {
+    pub child: Child,
+    lines: mpsc::Receiver<String>,
+    seen: String,
+    name: String,
+}
+
+impl Process {
+    pub fn spawn(mut command: Command) -> Self {
+        let name = format!("{command:?}");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let (sender, lines) = mpsc::channel();
+        let out = child.stdout.take().unwrap();
+        let err = child.stderr.take().unwrap();
+        for stream in [Box::new(out) as Box<dyn std::io::Read + Send>, Box::new(err)] {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Self { child, lines, seen: String::new(), name }
+    }
+
+    /// Waits for a line that contains `text` and returns it with all before it.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str) -> String {
+        match self.wait_up_to(PATIENCE, text) {
+            Some(seen) => seen,
+            None => panic!("{}: never said {text:?}, but:\n{}", self.name, self.seen),
+        }
+    }
+
+    /// The same for a time that may run out; what was read stays for the next call then.
+    pub fn wait_up_to(&mut self, bound: Duration, text: &str) -> Option<String> {
+        let until = Instant::now() + bound;
+        while let Ok(line) = self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            self.seen.push_str(&line);
+            self.seen.push('\n');
+            if line.contains(text) {
+                return Some(std::mem::take(&mut self.seen));
+            }
+        }
+        None
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// SIGKILL: nothing is finished, nothing is flushed.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and what the process exits with.
+    pub fn terminate(&mut self) -> Option<i32> {
+        self.signal(rustix::process::Signal::TERM);
+        self.wait()
+    }
+
+    pub fn wait(&mut self) -> Option<i32> {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("{} does not end", self.name);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Done {
+    pub out: String,
+    pub err: String,
+    pub code: Option<i32>,
+}
+
+pub fn run(command: &mut Command) -> Done {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    Done {
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        code: output.status.code(),
+    }
+}
+
+impl Done {
+    /// Asserts success.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+}
+
+/// A port that nobody uses over UDP and TCP at this moment.
+pub fn free_port() -> u16 {
+    for _ in 0..100 {
+        let tcp = TcpListener::bind("[::]:0").or_else(|_| TcpListener::bind("0.0.0.0:0")).unwrap();
+        let port = tcp.local_addr().unwrap().port();
+        if UdpSocket::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port");
+}
+
+/// A PKI, an incubator, and a client's view of it.
+pub struct Soc {
+    pub dir: tempfile::TempDir,
+    pub pki: Pki,
+    pub stream: SocketAddr,
+    pub confirmations: SocketAddr,
+    pub incubator: Process,
+}
+
+impl Soc {
+    /// An incubator on loopback.
+    pub fn start() -> Self {
+        Self::start_on("127.0.0.1", &[])
+    }
+
+    /// An incubator on an address of this machine, with further names in its certificate.
+    pub fn start_on(address: &str, names: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let now = SystemClock.now();
+        let pki = Pki::open_or_create(dir.path(), now).unwrap();
+        let mut all = default_server_names();
+        all.push(address.to_owned());
+        all.extend(names.iter().map(|&name| name.to_owned()));
+        pki.server("server", &all, Validity::days(now, 365)).unwrap();
+        pki.client("client", Validity::days(now, 365)).unwrap();
+        let (incubator, stream, confirmations) =
+            incubator(dir.path(), &format!("{address}:0"), &format!("{address}:0"));
+        Self { dir, pki, stream, confirmations, incubator }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// What the SOC confirms to the holder of this client certificate.
+    pub fn view(&self, client: &str) -> View {
+        self.view_at(client, self.confirmations)
+    }
+
+    /// The same at another receiver with this PKI.
+    pub fn view_at(&self, client: &str, confirmations: SocketAddr) -> View {
+        let identity = Identity::load(
+            &self.path(&format!("{client}-cert.pem")),
+            &self.path(&format!("{client}-key.pem")),
+        )
+        .unwrap();
+        let config = tls::client_config(&identity, &Roots::from_file(&self.pki.ca()).unwrap()).unwrap();
+        let endpoint = Endpoint { host: confirmations.ip().to_string(), port: confirmations.port() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        View { runtime, client: Confirmations::new(endpoint, config), cursor: None, events: Vec::new() }
+    }
+
+    /// An installation directory with this client's certificate and these settings (TOML) beside the SOC's own.
+    pub fn install(&self, client: &str, port: u16, extra: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        self.furnish(dir.path(), client, port, extra);
+        dir
+    }
+
+    pub fn furnish(&self, dir: &Path, client: &str, port: u16, extra: &str) {
+        for part in ["cert", "key"] {
+            let name = format!("{client}-{part}.pem");
+            fs::copy(self.path(&name), dir.join(&name)).unwrap();
+        }
+        fs::copy(self.pki.ca(), dir.join("ca.pem")).unwrap();
+        fs::create_dir_all(dir.join("conf")).unwrap();
+        fs::write(dir.join("conf/soc-connector.toml"), self.settings(port, extra)).unwrap();
+    }
+
+    /// The settings that lead to this SOC.
+    pub fn settings(&self, port: u16, extra: &str) -> String {
+        let (stream, confirmations) = (self.stream, self.confirmations);
+        format!(
+            "[connector]\nid = \"test\"\n[listener]\nsyslog_port = {port}\n[tls]\nca = \"ca.pem\"\n\
+             [uplink]\nincubator_stream = \"{stream}\"\nincubator = \"{confirmations}\"\n\
+             concentrators = [\"{stream}\"]\n{extra}\n"
+        )
+    }
+}
+
+/// Starts an incubator process and reads its addresses from what it says.
+pub fn incubator(pki: &Path, stream: &str, confirmations: &str) -> (Process, SocketAddr, SocketAddr) {
+    let mut command = Command::new(binary());
+    command
+        .args(["--json", "incubator", "--stream", stream, "--confirmations", confirmations, "--pki"])
+        .arg(pki);
+    let mut process = Process::spawn(command);
+    let line = process.wait_for("\"stream\"");
+    let ready: Value = serde_json::from_str(line.lines().last().unwrap()).unwrap();
+    let address = |name: &str| ready[name].as_str().unwrap().parse().unwrap();
+    (process, address("stream"), address("confirmations"))
+}
+
+/// One client's confirmed events.
+pub struct View {
+    runtime: tokio::runtime::Runtime,
+    client: Confirmations,
+    cursor: Option<String>,
+    pub events: Vec<Value>,
+}
+
+impl View {
+    /// Waits for a confirmed event that satisfies the condition; it leaves the view.
+    #[track_caller]
+    pub fn wait(&mut self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.events.iter().position(&condition) {
+                return self.events.remove(at);
+            }
+            assert!(
+                Instant::now() < until,
+                "not confirmed: {what}; confirmed were {:#?}",
+                self.events.iter().map(|event| &event["event_raw"]).collect::<Vec<_>>()
+            );
+            self.fetch(Duration::from_secs(5));
+        }
+    }
+
+    /// Waits for the event with this body.
+    #[track_caller]
+    pub fn wait_body(&mut self, body: &str) -> Value {
+        self.wait(body, |event| event["body"] == body)
+    }
+
+    /// Takes over what was confirmed since the last look.
+    pub fn fetch(&mut self, wait: Duration) {
+        let ask = async {
+            match &self.cursor {
+                Some(cursor) => self.client.next(cursor, wait).await,
+                None => self.client.kept().await,
+            }
+        };
+        let (cursor, events) = self.runtime.block_on(ask).expect("confirmations");
+        self.cursor = Some(cursor);
+        self.events.extend(events);
+    }
+}
+
+/// Whether the tests with real engines are wanted; says loudly when they are not. Under CI they are a must.
+pub fn engines_wanted(test: &str) -> bool {
+    if std::env::var_os("SOC_TEST_ENGINES").is_some() {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none(), "{test}: CI needs real engines; tests/run prepares them");
+    eprintln!("SKIPPED {test}: no container engines here (tests/run as root on Debian prepares them)");
+    false
+}
+
+/// A connector in the foreground, as under systemd: no engine.
+pub struct Foreground {
+    pub process: Process,
+    pub port: u16,
+    pub dir: PathBuf,
+}
+
+impl Foreground {
+    /// Starts it and waits until its ports are open.
+    pub fn start(dir: &Path, mode: &str, port: u16) -> Self {
+        let mut command = Command::new(binary());
+        command.arg("--dir").arg(dir).args(["run", "--mode", mode]);
+        let mut process = Process::spawn(command);
+        process.wait_for("receiving");
+        Self { process, port, dir: dir.to_owned() }
+    }
+}
+
+/// Sends one datagram to a port of this host.
+pub fn send_udp(port: u16, message: &str) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.send_to(message.as_bytes(), ("127.0.0.1", port)).unwrap();
+}
+
+/// Sends bytes over one TCP connection to a port of this host.
+pub fn send_tcp(port: u16, bytes: &[u8]) {
+    use std::io::Write;
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(bytes).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+}

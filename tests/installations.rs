@@ -1,0 +1,543 @@
+//! The manual's four installations on the real engines, each through its whole life with the manual's own commands:
+//! setup, start, test, sample, stop, deploy, production, reset, delete, purge; every command in every state; senders
+//! on a host of their own; crashes in between.
+
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail like the test itself")]
+
+mod common;
+
+use common::network::Host;
+use common::{Done, Process, Soc, View, engines_wanted, run};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+/// Installations on privileged ports would meet on one machine, so one test runs at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// One of the manual's ways to install (1.4).
+struct Way {
+    name: &'static str,
+    number: u8,
+    /// The ordinary user, or root.
+    user: &'static str,
+    setup: &'static [&'static str],
+    engine: &'static [&'static str],
+    port: u16,
+    network: &'static str,
+    /// Whether senders over IPv6 keep their address.
+    ipv6: bool,
+}
+
+#[test]
+fn rootless_podman_on_port_1514() {
+    Way {
+        name: "rootless Podman",
+        number: 1,
+        user: "soc",
+        setup: &[],
+        engine: &["podman"],
+        port: 1514,
+        network: "host",
+        ipv6: true,
+    }
+    .live();
+}
+
+#[test]
+fn podman_with_sudo_on_port_514() {
+    Way {
+        name: "Podman with sudo",
+        number: 2,
+        user: "soc",
+        setup: &["--sudo", "--syslog-port", "514"],
+        engine: &["sudo", "podman"],
+        port: 514,
+        network: "host",
+        ipv6: true,
+    }
+    .live();
+}
+
+#[test]
+fn docker_as_root() {
+    Way {
+        name: "Docker as root",
+        number: 3,
+        user: "root",
+        setup: &["--docker"],
+        engine: &["docker"],
+        port: 1514,
+        network: "host",
+        ipv6: true,
+    }
+    .live();
+}
+
+#[test]
+fn docker_with_sudo_on_port_514_and_on_1514() {
+    Way {
+        name: "Docker with sudo",
+        number: 4,
+        user: "soc",
+        setup: &["--docker", "--sudo", "--syslog-port", "514"],
+        engine: &["sudo", "docker"],
+        port: 514,
+        network: "bridge",
+        ipv6: false,
+    }
+    .live();
+    Way {
+        name: "Docker with sudo on the default port",
+        number: 5,
+        user: "soc",
+        setup: &["--docker", "--sudo"],
+        engine: &["sudo", "docker"],
+        port: 1514,
+        network: "host",
+        ipv6: true,
+    }
+    .live();
+}
+
+/// An installation with everything around it.
+struct Installation {
+    way: Way,
+    dir: PathBuf,
+    home: tempfile::TempDir,
+    host: Host,
+    soc: Soc,
+    view: View,
+}
+
+const GUARDED: [&str; 9] =
+    ["start", "stop", "test", "sample", "deploy", "update", "reset", "delete", "purge"];
+
+impl Way {
+    fn live(self) {
+        if !engines_wanted(self.name) {
+            return;
+        }
+        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut installation = Installation::new(self);
+        installation.life();
+    }
+}
+
+impl Installation {
+    fn new(way: Way) -> Self {
+        let host = Host::new(way.number);
+        let soc = Soc::start_on(&host.gateway, &[]);
+        // Below /home and not /tmp: some installations have /tmp in memory, and the manual says /home.
+        let home = tempfile::Builder::new().prefix("soc-test-").tempdir_in("/home").unwrap();
+        let dir = home.path().join("soc-connector");
+        fs::create_dir(&dir).unwrap();
+        soc.furnish(&dir, "client", way.port, "");
+        // Port and engine come from setup's options here, as in the manual.
+        let settings = fs::read_to_string(dir.join("conf/soc-connector.toml")).unwrap();
+        let settings = settings.replace(&format!("syslog_port = {}\n", way.port), "");
+        fs::write(dir.join("conf/soc-connector.toml"), settings).unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+        fs::copy(source.join("soc-connector.sh"), dir.join("soc-connector.sh")).unwrap();
+        fs::copy(common::binary(), dir.join("soc-connector")).unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let view = soc.view("client");
+        let this = Self { way, dir, home, host, soc, view };
+        let (uid, gid) = this.owner();
+        for path in walk(&this.dir) {
+            chown(&path, Some(uid), Some(gid)).unwrap();
+        }
+        // What an earlier, broken run may have left under this name is not this test's matter: names are DIR's.
+        this
+    }
+
+    fn owner(&self) -> (u32, u32) {
+        let id =
+            |flag: &str| run(Command::new("id").args([flag, self.way.user])).ok().out.trim().parse().unwrap();
+        (id("-u"), id("-g"))
+    }
+
+    /// The manual's `./soc-connector.sh COMMAND`, as the manual's user.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("setpriv");
+        let (uid, gid) = self.owner();
+        command
+            .args(["--reuid", &uid.to_string(), "--regid", &gid.to_string(), "--init-groups", "--"])
+            .arg("./soc-connector.sh")
+            .args(arguments)
+            .current_dir(&self.dir)
+            .env("HOME", if uid == 0 { "/root".into() } else { format!("/home/{}", self.way.user) })
+            .env("USER", self.way.user)
+            .env_remove("XDG_RUNTIME_DIR")
+            .env_remove("SOC_DIR");
+        command
+    }
+
+    fn sh(&self, arguments: &[&str]) -> Done {
+        let done = run(&mut self.command(arguments));
+        println!("$ ./soc-connector.sh {}\n{}{}", arguments.join(" "), done.out, done.err);
+        done
+    }
+
+    /// The engine's own command line, as an operator would look.
+    fn engine(&self, arguments: &[&str]) -> Done {
+        let (uid, gid) = self.owner();
+        let run_dir = format!("/run/user/{uid}");
+        let done = run(Command::new("setpriv")
+            .args(["--reuid", &uid.to_string(), "--regid", &gid.to_string(), "--init-groups", "--"])
+            .args(self.way.engine)
+            .args(arguments)
+            .current_dir("/")
+            .env("HOME", if uid == 0 { "/root".into() } else { format!("/home/{}", self.way.user) })
+            .env("XDG_RUNTIME_DIR", run_dir));
+        println!("$ {} {}\n{}{}", self.way.engine.join(" "), arguments.join(" "), done.out, done.err);
+        done
+    }
+
+    #[track_caller]
+    fn assert_state(&self, expected: &str) {
+        let status = self.sh(&["status"]).ok();
+        assert_eq!(status.out.lines().next().unwrap(), format!("INFO - {expected}"));
+    }
+
+    /// Every command that is not in `allowed` is refused, with the state found and a way out.
+    #[track_caller]
+    fn assert_refused_but(&self, state: &str, allowed: &[&str]) {
+        for command in GUARDED.iter().filter(|command| !allowed.contains(command)) {
+            let refused = self.sh(&[command]);
+            assert_eq!(refused.code, Some(1), "{command} in state {state}");
+            assert!(refused.err.starts_with("ERROR - E104 "), "{}", refused.err);
+            assert!(refused.err.contains(&format!("found \"{state}\"")), "{}", refused.err);
+        }
+        self.assert_state(state);
+    }
+
+    fn container(&self) -> String {
+        let record: Value =
+            serde_json::from_slice(&fs::read(self.dir.join("setup/state.json")).unwrap()).unwrap();
+        record["container"].as_str().unwrap().to_owned()
+    }
+
+    fn inspect(&self) -> Value {
+        let out = self.engine(&["inspect", &self.container()]).ok().out;
+        serde_json::from_str::<Value>(&out).unwrap()[0].clone()
+    }
+
+    fn life(&mut self) {
+        self.before_setup();
+        self.setup();
+        self.start();
+        self.test_and_sample();
+        self.addresses_survive();
+        self.crash();
+        self.reboot();
+        self.stop_and_start();
+        self.production();
+        self.end();
+    }
+
+    fn before_setup(&self) {
+        let state = "Setup: incomplete Mode: - Connector: -";
+        self.assert_refused_but(state, &["reset", "delete", "purge"]);
+    }
+
+    fn setup(&self) {
+        let mut arguments = vec!["setup"];
+        arguments.extend(self.way.setup);
+        let setup = self.sh(&arguments).ok();
+        assert_eq!(setup.out.lines().last().unwrap(), "OK - SOC-Connector setup completed!");
+        let state = "Setup: complete Mode: stage Connector: stopped";
+        // `deploy` is refused too: no test has passed yet.
+        self.assert_refused_but(state, &["start", "update", "reset", "delete", "purge"]);
+        let status = self.sh(&["status"]).ok().out;
+        assert!(status.contains(&format!("network {}", self.way.network)), "{status}");
+    }
+
+    fn start(&self) {
+        self.sh(&["start"]).ok();
+        let state = "Setup: complete Mode: stage Connector: running";
+        self.assert_refused_but(state, &["stop", "test", "sample", "update"]);
+        let container = self.inspect();
+        let (uid, gid) = self.owner();
+        assert_eq!(container["Config"]["User"], format!("{uid}:{gid}"), "{:#}", container["Config"]);
+        let host = &container["HostConfig"];
+        assert_eq!(host["ReadonlyRootfs"], true);
+        assert_eq!(host["Privileged"], false);
+        assert_eq!(host["RestartPolicy"]["Name"], "always");
+        assert!(host["SecurityOpt"].to_string().contains("no-new-privileges"), "{host:#}");
+        assert!(!host["SecurityOpt"].to_string().contains("unconfined"), "{host:#}");
+        // The kernel's word on the process itself.
+        let pid = container["State"]["Pid"].as_u64().unwrap();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_once(':').unwrap().1.trim().to_owned()
+        };
+        assert_eq!(
+            field("Uid").split_whitespace().next().unwrap(),
+            uid.to_string(),
+            "host uid of the process"
+        );
+        assert_eq!(field("NoNewPrivs"), "1");
+        assert_eq!(field("Seccomp"), "2", "a seccomp filter");
+        let bind = u64::from(self.way.port < 1024 && self.way.network == "host") << 10;
+        for set in ["CapEff", "CapPrm", "CapBnd"] {
+            assert_eq!(u64::from_str_radix(&field(set), 16).unwrap(), bind, "{set}");
+        }
+        // The health check as the engine runs it.
+        self.engine(&["exec", &self.container(), "/soc-connector", "--dir", "/soc", "health"]).ok();
+        let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+        assert!(!mounts.contains("/spool/production"), "stage does not see production's spool:\n{mounts}");
+    }
+
+    fn test_and_sample(&mut self) {
+        let test = self.sh(&["test"]).ok();
+        let lines: Vec<&str> = test.out.lines().collect();
+        assert_eq!(lines.len(), 6, "{}", test.out);
+        for (number, pair) in lines.chunks(2).enumerate() {
+            let text = pair[0]
+                .strip_prefix(&format!("INFO - submitting log message #{}/3 : ", number + 1))
+                .unwrap_or_else(|| panic!("{}", pair[0]));
+            let second = text.strip_prefix("SOC-Connector/Incubator test message ").unwrap();
+            assert!(second.parse::<u64>().unwrap() > 1_700_000_000);
+            assert_eq!(pair[1], format!("INFO - SOC System confirmed log message : {text}"));
+        }
+        let mut sample = Process::spawn(self.command(&["sample"]));
+        // The first line has no end yet, so its coming cannot be awaited; the cursor is taken before it is printed.
+        let body = format!("This is my very important log message! ({})", self.way.name);
+        let port = self.way.port.to_string();
+        let shown = loop {
+            run(self.host.command("logger").args([
+                "--port",
+                &port,
+                "--server",
+                &self.host.gateway,
+                "--tcp",
+                "-t",
+                "myapp",
+                &body,
+            ]))
+            .ok();
+            if let Some(shown) = sample.wait_up_to(std::time::Duration::from_secs(2), "  }") {
+                break shown;
+            }
+        };
+        assert!(shown.contains("waiting for confirmation ..."), "{shown}");
+        assert!(shown.contains("INFO - SOC System confirmed log message : {\n"), "{shown}");
+        assert!(shown.contains(&format!("  \"body\": \"{body}\",\n")), "{shown}");
+        assert!(shown.contains("  \"appName\": \"myapp\",\n"), "{shown}");
+        sample.signal(rustix::process::Signal::INT);
+        assert_eq!(sample.wait(), Some(0), "Ctrl-C ends sample cleanly");
+    }
+
+    fn addresses_survive(&mut self) {
+        let port = self.way.port.to_string();
+        let mut from = vec![(self.host.gateway.clone(), self.host.address.clone())];
+        if self.way.ipv6 {
+            from.push((self.host.gateway6.clone(), self.host.address6.clone()));
+        }
+        for (gateway, address) in from {
+            for transport in ["--udp", "--tcp"] {
+                let body = format!("sent from {address} {transport}");
+                run(self
+                    .host
+                    .command("logger")
+                    .args(["--server", &gateway, "--port", &port, transport, &body]))
+                .ok();
+                let source = self.view.wait_body(&body)["connector"]["source"].as_str().unwrap().to_owned();
+                let (seen, _) = source.rsplit_once(':').unwrap();
+                assert_eq!(seen.trim_matches(['[', ']']), address, "over {transport}");
+            }
+        }
+    }
+
+    /// The process is killed the hard way: the engine restarts it, and no event that was taken in is missing.
+    fn crash(&mut self) {
+        let before = self.inspect()["State"]["Pid"].as_u64().unwrap();
+        let port = self.way.port.to_string();
+        let body = "taken in right before the crash";
+        run(self.host.command("logger").args([
+            "--server",
+            &self.host.gateway,
+            "--port",
+            &port,
+            "--tcp",
+            body,
+        ]))
+        .ok();
+        self.view.wait_body(body);
+        run(Command::new("kill").args(["-9", &before.to_string()])).ok();
+        self.await_new_process(before);
+        let event = self.receives("taken in after the crash");
+        let seq = |event: &Value| event["connector"]["seq"].as_u64().unwrap();
+        assert!(seq(&event) > 1, "numbers go on after a crash");
+    }
+
+    /// Waits until the engine has the container running again, as another process.
+    fn await_new_process(&self, old: u64) {
+        let until = std::time::Instant::now() + common::PATIENCE;
+        loop {
+            let state = &self.inspect()["State"];
+            let pid = state["Pid"].as_u64().unwrap();
+            if state["Running"] == true && pid != 0 && pid != old {
+                return;
+            }
+            assert!(std::time::Instant::now() < until, "not restarted: {state:#}");
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+    }
+
+    /// Waits until the port answers, and until what is sent there was confirmed.
+    fn receives(&mut self, body: &str) -> Value {
+        let port = self.way.port.to_string();
+        let until = std::time::Instant::now() + common::PATIENCE;
+        let send = || {
+            run(self.host.command("logger").args([
+                "--server",
+                &self.host.gateway,
+                "--port",
+                &port,
+                "--tcp",
+                body,
+            ]))
+        };
+        while send().code != Some(0) {
+            assert!(std::time::Instant::now() < until, "the port does not come back");
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+        self.view.wait_body(body)
+    }
+
+    /// What a reboot leaves is a container without a process. Docker's daemon starts it by itself; for Podman there is
+    /// podman-restart.service, whose one command is given here. The machine itself stays up.
+    fn reboot(&mut self) {
+        let pid = self.inspect()["State"]["Pid"].as_u64().unwrap();
+        if self.way.engine.contains(&"docker") {
+            // The daemon first, so that it does not see the container die.
+            run(Command::new("pkill").args(["-9", "-x", "dockerd"])).ok();
+            run(Command::new("pkill").args(["-9", "-f", "containerd-shim-runc"]));
+            run(Command::new("kill").args(["-9", &pid.to_string()]));
+            run(Command::new("bash").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lib/engines.sh")))
+                .ok();
+        } else {
+            run(Command::new("pkill").args(["-9", "-f", &format!("conmon .*-n {} ", self.container())])).ok();
+            run(Command::new("kill").args(["-9", &pid.to_string()]));
+            self.engine(&["start", "--all", "--filter", "restart-policy=always"]).ok();
+        }
+        self.await_new_process(pid);
+        self.receives("taken in after a reboot");
+    }
+
+    fn stop_and_start(&mut self) {
+        self.sh(&["stop"]).ok();
+        assert_ne!(
+            self.engine(&["inspect", &self.container()]).code,
+            Some(0),
+            "the container is deleted at stop"
+        );
+        // Tested now, so `deploy` would be allowed; it is for later.
+        let state = "Setup: complete Mode: stage Connector: stopped";
+        self.assert_refused_but(state, &["start", "deploy", "update", "reset", "delete", "purge"]);
+        // A container of that name from elsewhere is dealt with.
+        let image: Value =
+            serde_json::from_slice(&fs::read(self.dir.join("setup/state.json")).unwrap()).unwrap();
+        self.engine(&["create", "--name", &self.container(), image["image"].as_str().unwrap()]).ok();
+        self.sh(&["start"]).ok();
+        self.assert_state("Setup: complete Mode: stage Connector: running");
+        self.sh(&["stop"]).ok();
+    }
+
+    fn production(&mut self) {
+        // A receiver of its own stands for the concentrators.
+        let (_concentrator, stream, confirmations) = common::incubator(
+            self.soc.dir.path(),
+            &format!("{}:0", self.host.gateway),
+            &format!("{}:0", self.host.gateway),
+        );
+        let file = self.dir.join("conf/soc-connector.toml");
+        let settings = fs::read_to_string(&file).unwrap();
+        let old = format!("concentrators = [\"{}\"]", self.soc.stream);
+        assert!(settings.contains(&old), "{settings}");
+        fs::write(&file, settings.replace(&old, &format!("concentrators = [\"{stream}\"]"))).unwrap();
+        // Changed settings need setup, and then tests, again.
+        self.sh(&["setup"]).ok();
+        assert!(self.sh(&["deploy"]).err.starts_with("ERROR - E104 "), "deploy needs a passed test");
+        self.sh(&["start"]).ok();
+        self.sh(&["test"]).ok();
+        self.sh(&["stop"]).ok();
+        self.sh(&["deploy"]).ok();
+        let state = "Setup: complete Mode: production Connector: stopped";
+        self.assert_refused_but(state, &["start", "update", "reset", "delete", "purge"]);
+        self.sh(&["start"]).ok();
+        let state = "Setup: complete Mode: production Connector: running";
+        self.assert_refused_but(state, &["stop", "update"]);
+        let body = format!("a production event by {}", self.way.name);
+        let port = self.way.port.to_string();
+        run(self.host.command("logger").args([
+            "--server",
+            &self.host.gateway,
+            "--port",
+            &port,
+            "--tcp",
+            &body,
+        ]))
+        .ok();
+        let mut production = self.soc.view_at("client", confirmations);
+        production.wait_body(&body);
+        self.view.fetch(std::time::Duration::from_secs(0));
+        assert!(
+            !self.view.events.iter().any(|event| event["body"] == *body),
+            "no production event at the incubator"
+        );
+        assert!(
+            !production.events.iter().any(|event| event["body"].as_str().unwrap().contains("Incubator test")),
+            "no stage event at the concentrator"
+        );
+        // Setup leads back to stage, whatever runs.
+        self.sh(&["setup"]).ok();
+        self.assert_state("Setup: complete Mode: stage Connector: stopped");
+    }
+
+    fn end(&self) {
+        let (uid, _) = self.owner();
+        for path in walk(&self.dir) {
+            let meta = fs::symlink_metadata(&path).unwrap();
+            assert_eq!(meta.uid(), uid, "{} belongs to another", path.display());
+            let private = path.starts_with(self.dir.join("spool")) || path.ends_with("client-key.pem");
+            if private && path != self.dir.join("spool") {
+                assert_eq!(meta.mode() & 0o077, 0, "{} is open to others", path.display());
+            }
+        }
+        self.sh(&["reset"]).ok();
+        self.assert_state("Setup: incomplete Mode: - Connector: -");
+        self.sh(&["delete"]).ok();
+        self.sh(&["purge"]).ok();
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.dir.join("setup/state.json").exists() {
+            let name = self.container();
+            self.engine(&["logs", "--tail", "30", &name]);
+            self.engine(&["rm", "-f", &name]);
+        }
+        let _ = &self.home;
+    }
+}
+
+/// Everything below a directory, and itself.
+fn walk(dir: &Path) -> Vec<PathBuf> {
+    let mut found = vec![dir.to_owned()];
+    let mut at = 0;
+    while at < found.len() {
+        if found[at].is_dir() && !found[at].is_symlink() {
+            found.extend(fs::read_dir(&found[at]).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        at += 1;
+    }
+    found
+}
