@@ -428,6 +428,16 @@ async fn live(engine: &impl Engine, given: &Given, install: &Install, name: &str
     })
     .expect("plain paths");
     assert_eq!(engine.inspect(name).await.expect("an answer"), None);
+    // A file that is missing is missed, and nothing is made in its place.
+    std::fs::rename(at("x-key.pem"), at("away")).expect("own directory");
+    let early = async {
+        engine.create(&spec).await?;
+        engine.start(name).await
+    };
+    println!("{}", early.await.expect_err("no key"));
+    assert!(!at("x-key.pem").exists());
+    engine.remove(name, true).await.expect("an answer");
+    std::fs::rename(at("away"), at("x-key.pem")).expect("own directory");
     let remarks = engine.create(&spec).await.expect("created");
     assert_eq!(remarks.iter().any(|remark| remark.contains("without a limit")), !info.memory_limit);
     assert_eq!(code(engine.create(&spec).await), Code::ContainerExists);

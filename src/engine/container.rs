@@ -341,8 +341,20 @@ mod tests {
         if info.kind == EngineKind::Docker {
             let body = serde_json::to_value(docker::create_body(&spec, limits, info)).expect("JSON");
             let host = &body["HostConfig"];
-            let mounts = host["Binds"].as_array().expect("mounts");
-            let mounts = mounts.iter().map(|bind| bind.as_str().expect("text").to_owned()).collect();
+            let mounts = if info.selinux {
+                let binds = host["Binds"].as_array().expect("mounts").iter();
+                binds.map(|bind| bind.as_str().expect("text").to_owned()).collect()
+            } else {
+                let mounts = host["Mounts"].as_array().expect("mounts").iter();
+                let text =
+                    |mount: &serde_json::Value, key: &str| mount[key].as_str().expect("text").to_owned();
+                mounts
+                    .map(|mount| {
+                        let access = if mount["ReadOnly"] == true { "ro" } else { "rw" };
+                        format!("{}:{}:{access}", text(mount, "Source"), text(mount, "Target"))
+                    })
+                    .collect()
+            };
             let rights = serde_json::json!({
                 "user": body["User"], "read_only": host["ReadonlyRootfs"], "drop": host["CapDrop"],
                 "add": host["CapAdd"], "no_new": host["SecurityOpt"] == serde_json::json!(["no-new-privileges"]),

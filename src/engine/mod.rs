@@ -42,7 +42,6 @@ mod podman;
 pub mod reboot;
 pub mod relay;
 mod requests;
-pub mod rootless;
 
 pub use connect::{Connection, connect, connect_through};
 pub use container::ContainerSpec;

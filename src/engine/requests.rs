@@ -337,7 +337,13 @@ impl Engine for Connection {
                         return Err(exists());
                     }
                     if message.contains("/etc/subuid") {
-                        return Err(Error::new(Code::RootlessUnprepared, format!("{doing}: {message}")));
+                        return Err(Error::new(
+                            Code::SubordinateIdsMissing,
+                            format!(
+                                "{doing}: {message}; as root run `usermod --add-subuids FIRST-LAST --add-subgids \
+                                 FIRST-LAST USER` with a range of 65536 that nobody else has"
+                            ),
+                        ));
                     }
                     return Err(Error::new(Code::EngineRefused, format!("{doing}: {message}")));
                 }
