@@ -59,7 +59,7 @@ impl Connection {
 }
 
 /// Reaches the engine that the settings name. E301 where it is not installed, E302 where it does not answer, E303 where
-/// this user may not, E304 where sudo refuses, E305 where the helper fails, E308 where it is too old.
+/// this user may not, E304 where sudo refuses, E305 where the helper fails, E441 where it is too old.
 pub async fn connect(settings: &settings::Engine, install: &Install) -> Result<Connection> {
     let program = std::env::current_exe().map_err(|error| {
         Error::new(Code::HelperFailed, "this program's own path cannot be read").caused_by(error)
@@ -140,7 +140,7 @@ async fn check(socket: &Path, kind: EngineKind) -> Result<()> {
     check_version(&info)
 }
 
-/// E308 for an engine that is older than what the manual names. A version that cannot be read passes.
+/// E441 for an engine that is older than what the manual names. A version that cannot be read passes.
 fn check_version(info: &Info) -> Result<()> {
     let oldest = match info.kind {
         EngineKind::Podman => OLDEST_PODMAN,

@@ -341,8 +341,20 @@ mod tests {
         if info.kind == EngineKind::Docker {
             let body = serde_json::to_value(docker::create_body(&spec, limits, info)).expect("JSON");
             let host = &body["HostConfig"];
-            let mounts = host["Binds"].as_array().expect("mounts");
-            let mounts = mounts.iter().map(|bind| bind.as_str().expect("text").to_owned()).collect();
+            let mounts = if info.selinux {
+                let binds = host["Binds"].as_array().expect("mounts").iter();
+                binds.map(|bind| bind.as_str().expect("text").to_owned()).collect()
+            } else {
+                let mounts = host["Mounts"].as_array().expect("mounts").iter();
+                let text =
+                    |mount: &serde_json::Value, key: &str| mount[key].as_str().expect("text").to_owned();
+                mounts
+                    .map(|mount| {
+                        let access = if mount["ReadOnly"] == true { "ro" } else { "rw" };
+                        format!("{}:{}:{access}", text(mount, "Source"), text(mount, "Target"))
+                    })
+                    .collect()
+            };
             let rights = serde_json::json!({
                 "user": body["User"], "read_only": host["ReadonlyRootfs"], "drop": host["CapDrop"],
                 "add": host["CapAdd"], "no_new": host["SecurityOpt"] == serde_json::json!(["no-new-privileges"]),
@@ -451,6 +463,28 @@ mod tests {
         let body = podman::create_body(&spec, limits, &old);
         assert_eq!(body.get("resource_limits"), None);
         assert_eq!(body["userns"]["nsmode"], "keep-id");
+    }
+
+    #[test]
+    fn the_process_is_the_operators_in_every_network_of_podman() {
+        use network::Attachment::{Bridge, Host, Slirp4netns};
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let of = |rootless, attachment| {
+            let info = info(EngineKind::Podman, rootless);
+            let mut spec = spec(dir.path(), &info, Mode::Stage, 1514);
+            spec.network.attachment = attachment;
+            let (limits, _) = spec.limits_for(&info, HOST);
+            let body = podman::create_body(&spec, limits, &info);
+            (body["user"].as_str().expect("text").to_owned(), body.get("userns").cloned())
+        };
+        let keep_id = Some(serde_json::json!({"nsmode": "keep-id"}));
+        assert_eq!(of(true, Host), ("1001:1002".to_owned(), keep_id));
+        // Root inside is the operator outside; `keep-id` here is what Podman deadlocks over.
+        assert_eq!(of(true, Slirp4netns), ("0:0".to_owned(), None));
+        assert_eq!(of(true, Bridge), ("0:0".to_owned(), None));
+        for attachment in [Host, Bridge] {
+            assert_eq!(of(false, attachment), ("1001:1002".to_owned(), None));
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@
 //! - Podman runs health checks through systemd timers. Without systemd its containers stay `starting` for ever, so
 //!   nothing may wait for `healthy`.
 
+mod answers;
 mod connect;
 pub mod container;
 mod docker;
@@ -41,7 +42,6 @@ mod podman;
 pub mod reboot;
 pub mod relay;
 mod requests;
-pub mod rootless;
 
 pub use connect::{Connection, connect, connect_through};
 pub use container::ContainerSpec;

@@ -107,8 +107,6 @@ codes! {
         "Look whether the machine or its disk is overloaded and whether `podman ps` or `docker ps` answers, then run the command again.";
     EngineRefused = 307, "The container engine refused a request or gave an answer that makes no sense.",
         "The message has the engine's own words; correct what they name and run the command again.";
-    RootlessUnprepared = 309, "This machine is not prepared for rootless containers of this user.",
-        "Give the user a range in /etc/subuid and /etc/subgid as the message says and run `podman system migrate`, or use `--sudo`.";
     ImageMissing = 311, "The engine no longer has the image that setup put there.",
         "Run `setup`: it gets the image again.";
     ImageNotStatic = 312, "This soc-connector is linked to shared libraries, so it cannot run in an image that holds nothing else.",

@@ -10,6 +10,8 @@ set -euo pipefail
 
 # The manual's SOC_USER in all tests.
 SOC_TEST_USER=${SOC_TEST_USER:-soc}
+# Where tests/engine_pull.rs serves an image.
+SOC_TEST_REGISTRY_PORT=5087
 # How long a Docker daemon may take until its socket answers.
 DOCKER_START_TIMEOUT_S=60
 
@@ -70,6 +72,10 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 CONF
     fi
+    # The tests' own registry speaks plain HTTP, which Docker takes from loopback addresses without being told.
+    install -d -m 0755 /etc/containers/registries.conf.d
+    printf '[[registry]]\nlocation = "127.0.0.1:%s"\ninsecure = true\n' "$SOC_TEST_REGISTRY_PORT" \
+        >/etc/containers/registries.conf.d/soc-connector-tests.conf
     # slirp4netns, the rootless network, opens the tun device as the ordinary user.
     if [ ! -e /dev/net/tun ]; then
         install -d -m 0755 /dev/net
