@@ -469,13 +469,10 @@ impl Installation {
         self.sh(&["start"]).ok();
         self.assert_state("Setup: complete Mode: stage Connector: running");
         // A newer program brings a newer image: after `update`, setup is due before the next start.
-        let program = self.dir.join("soc-connector");
-        let old = fs::read(&program).unwrap();
+        let old = fs::read(self.dir.join("soc-connector")).unwrap();
         let mut new = old.clone();
         new.extend_from_slice(b"newer");
-        fs::remove_file(&program).unwrap();
-        fs::write(&program, new).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        self.replace_program(&new);
         let update = self.sh(&["update"]).ok();
         assert!(update.out.contains("OK - a newer image is there: sha256:"), "{}", update.out);
         self.assert_state("Setup: complete Mode: stage Connector: running");
@@ -484,10 +481,18 @@ impl Installation {
         let start = self.sh(&["start"]);
         assert!(start.err.starts_with("ERROR - E104 "), "{}", start.err);
         assert!(start.err.contains("run `setup` first"), "{}", start.err);
-        fs::remove_file(&program).unwrap();
-        fs::write(&program, old).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        self.replace_program(&old);
         self.sh(&["setup"]).ok();
+    }
+
+    /// Puts another binary beside the script. A running one cannot be written to, so it is removed first.
+    fn replace_program(&self, bytes: &[u8]) {
+        let program = self.dir.join("soc-connector");
+        fs::remove_file(&program).unwrap();
+        fs::write(&program, bytes).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let (uid, gid) = self.owner();
+        chown(&program, Some(uid), Some(gid)).unwrap();
     }
 
     fn production(&mut self) {
