@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::net::{TcpListener, UdpSocket};
 
 /// Connections that the kernel completes before they are accepted; a burst of senders after a restart fits in.
-const ACCEPT_BACKLOG: i32 = 4096;
+pub(super) const ACCEPT_BACKLOG: i32 = 4096;
 
 /// Open sockets, before anything is received.
 #[derive(Debug)]
