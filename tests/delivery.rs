@@ -28,6 +28,11 @@ fn lines(numbers: RangeInclusive<u64>) -> String {
     numbers.map(line).collect()
 }
 
+/// Messages that say where they belong, and which of them they are.
+fn marked(mark: &str, numbers: RangeInclusive<u64>) -> String {
+    numbers.map(|number| line(number).replace("number", mark)).collect()
+}
+
 fn seq(event: &Value) -> u64 {
     event["connector"]["seq"].as_u64().unwrap()
 }
@@ -337,18 +342,14 @@ fn stage_and_production_never_see_each_others_events() {
     let concentrators: toml_edit::Array = [concentrator.stream.to_string()].into_iter().collect();
     set(site.dir.path(), "uplink.concentrators", concentrators);
     site.receiver.kill();
-    let messages = |mode: &str, count: u32| -> String {
-        (1..=count).map(|number| format!("<13>1 - host app - - - {mode} {number}\n")).collect()
-    };
-
     let mut connector = site.connector();
-    send_tcp(site.port, messages("stage", 30).as_bytes());
+    send_tcp(site.port, marked("stage", 1..=30).as_bytes());
     connector.wait_until("on disk", |report| report.spool.durable_seq == 30);
     connector.process.kill();
 
     let mut connector = Foreground::start(site.dir.path(), "production", site.port);
     assert_eq!(connector.report().spool.events, 0, "a spool of its own");
-    send_tcp(site.port, messages("production", 20).as_bytes());
+    send_tcp(site.port, marked("production", 1..=20).as_bytes());
     let production = site.soc.view_at("client", concentrator.confirmations).take(20);
     connector.wait_until("acknowledged", |report| report.spool.events == 0);
     // These stay behind when the mode changes, while both receivers are up.
@@ -413,9 +414,7 @@ fn two_clients_never_see_each_others_events() {
     });
     // The names and the numbers are the same; only the certificates differ.
     for (name, _, connector) in &clients {
-        let text: String =
-            (1..=20).map(|number| format!("<13>1 - host app - - - {name} {number}\n")).collect();
-        send_tcp(connector.port, text.as_bytes());
+        send_tcp(connector.port, marked(name, 1..=20).as_bytes());
     }
     for (_, _, connector) in &clients {
         connector.wait_until("acknowledged", |report| report.spool.acknowledged_seq == 20);

@@ -385,6 +385,27 @@ fn whatever_bytes_come_they_come_out_again() {
     assert!(events.iter().all(|event| event["connector"].get("raw_base64").is_none()), "{events:#?}");
 }
 
+#[test]
+fn the_longest_message_of_the_worst_bytes_is_delivered_and_holds_up_no_other() {
+    const MAX: usize = 1 << 20;
+    // Every control character is six bytes in JSON, twice in the event; one byte that is no UTF-8 adds base64.
+    let mut worst = b"<13>".to_vec();
+    worst.resize(MAX - 1, 1);
+    worst.push(0xFF);
+    for level in [0, 6] {
+        let longest = i64::try_from(MAX).unwrap();
+        let mut rig = Rig::start_with(&[
+            ("listener.max_message_bytes", longest.into()),
+            ("uplink.compression", level.into()),
+        ]);
+        send_tcp(rig.port(), &[&worst[..], b"\n", message("after it").as_bytes(), b"\n"].concat());
+        let events = rig.view.take(2);
+        assert!(from_base64(events[0]["connector"]["raw_base64"].as_str().unwrap()) == worst);
+        assert!(events[0]["event_raw"] == *String::from_utf8_lossy(&worst));
+        assert_eq!(events[1]["body"], "after it");
+    }
+}
+
 /// Standard base64 (RFC 4648 section 4), read without the code that wrote it.
 fn from_base64(text: &str) -> Vec<u8> {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

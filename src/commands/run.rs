@@ -81,9 +81,12 @@ pub fn exec(dir: &Path, options: &Options, verbose: u8) -> Result<()> {
     })
 }
 
+/// The bytes of certificate, key and CA certificates, and what was made of them.
+type Loaded = (Vec<Vec<u8>>, Arc<ClientConfig>);
+
 /// Reads the files for each connection anew, and gives the same configuration as long as their bytes are the same.
 fn tls_source(files: Credentials, ca: Option<PathBuf>) -> TlsSource {
-    let last: Mutex<Option<(Vec<Vec<u8>>, Arc<ClientConfig>)>> = Mutex::default();
+    let last: Mutex<Option<Loaded>> = Mutex::default();
     Arc::new(move || {
         let authorities = ca.clone().or_else(tls::system_bundle);
         let bytes: Vec<_> = [Some(&files.certificate), Some(&files.key), authorities.as_ref()]

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: a throw-away PKI, processes of the real binary, and ways to await what they do.
 //! A mock stands nowhere here: the incubator is the project's own receiver, run as a process.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test that panics has said enough")]
 
 pub mod network;
 
