@@ -64,6 +64,10 @@ pub enum Command {
         /// The code as printed, for example E104; all codes where none is given
         code: Option<String>,
     },
+    /// Show what events the lines of a file or of standard input become, and by which rule
+    Parse(commands::parse::Options),
+    /// Look into the queues on disk, also while the connector runs
+    Spool(commands::spool::Options),
     /// Try it out: incubator and connector in this process, no engine, no root, no files to prepare
     Demo(commands::demo::Options),
     /// Run listener, spool and uplink in the foreground (in the container, or under systemd)
@@ -115,6 +119,8 @@ fn dispatch(arguments: Arguments, console: Console) -> Result<()> {
         Command::Delete => commands::delete::exec(&dir, console),
         Command::Purge => commands::purge::exec(&dir, console),
         Command::Explain { code } => commands::explain::exec(console, code.as_deref()),
+        Command::Parse(options) => commands::parse::exec(&dir, console, &options),
+        Command::Spool(options) => commands::spool::exec(&dir, console, &options),
         Command::Demo(options) => commands::demo::exec(console, &options),
         Command::Run(options) => commands::run::exec(&dir, &options, verbose),
         Command::Incubator(options) => commands::incubator::exec(console, &options),

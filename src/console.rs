@@ -45,7 +45,7 @@ impl Console {
     /// `WARN - Ennn …` with the remedy on the next line.
     pub fn warn_error(self, error: &Error) {
         if self.json {
-            self.problem("WARN", error);
+            Self::problem("WARN", error);
         } else {
             out(&format!(
                 "WARN - {}\n       remedy: {}",
@@ -58,7 +58,7 @@ impl Console {
     /// `ERROR - Ennn …` with cause and remedy on the next lines.
     pub fn error(self, error: &Error) {
         if self.json {
-            self.problem("ERROR", error);
+            Self::problem("ERROR", error);
         } else {
             let text = format!(
                 "ERROR - {}\n        cause: {}\n        remedy: {}",
@@ -85,7 +85,7 @@ impl Console {
         }
     }
 
-    fn problem(self, level: &str, error: &Error) {
+    fn problem(level: &str, error: &Error) {
         let code = error.code();
         let object = json!({
             "level": level, "code": code.to_string(), "message": error.what(),

@@ -11,7 +11,7 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// An installation directory ($SOC_DIR in the manual). The path is absolute.
+/// An installation directory (`$SOC_DIR` in the manual). The path is absolute.
 #[derive(Debug, Clone)]
 pub struct Install {
     dir: PathBuf,
@@ -38,8 +38,8 @@ impl Install {
     pub fn container_name(&self) -> String {
         let digest =
             aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.dir.as_os_str().as_encoded_bytes());
-        let short: String = digest.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("soc-connector-{short}")
+        let short = u32::from_be_bytes(digest.as_ref()[..4].try_into().expect("SHA-256 has 32 bytes"));
+        format!("soc-connector-{short:08x}")
     }
 
     /// User and group of DIR: the operator's, whoever runs the command.
@@ -53,6 +53,11 @@ impl Install {
     /// `conf/soc-connector.toml`.
     pub fn settings_file(&self) -> PathBuf {
         self.dir.join("conf/soc-connector.toml")
+    }
+
+    /// Where `reset` leaves the settings of before.
+    pub fn old_settings_file(&self) -> PathBuf {
+        self.dir.join("conf/soc-connector.toml.old")
     }
 
     /// `setup/conf/`: the settings as setup accepted them. These are in force, not the file that people edit, so that
@@ -162,7 +167,8 @@ fn create_private(dirs: &[PathBuf]) -> Result<()> {
 /// same directory, sync, rename, sync of the directory. Mode 0600.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let attempt = || -> std::io::Result<()> {
-        let dir = path.parent().unwrap_or(Path::new("."));
+        // The parent of a bare name is the empty path, which means here.
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(format!(".{}.tmp", std::process::id()));
         let temporary = PathBuf::from(temporary);

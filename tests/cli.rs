@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Everything that an operator types, in the order of the manual.
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 19] = [
     "setup",
     "status",
     "start",
@@ -30,6 +30,8 @@ const COMMANDS: [&str; 17] = [
     "delete",
     "purge",
     "explain",
+    "parse",
+    "spool",
     "demo",
     "run",
     "incubator",
@@ -376,4 +378,25 @@ fn the_script_finds_the_binary_and_passes_everything_on() {
         .env("SOC_DIR", "missing here"));
     assert_code(&done, "E101");
     assert!(done.err.contains("missing here"), "{done:?}");
+}
+
+#[test]
+fn a_file_of_messages_can_be_tried_out_before_a_device_is_connected() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("device.log");
+    fs::write(&file, "<34>Oct 11 22:14:15 mymachine su: 'su root' failed\nno header at all\n").unwrap();
+    let done = run(program(&["--json", "parse", "--source", "198.51.100.7"]).arg(&file)).ok();
+    let events: Vec<Value> = done.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        (&events[0]["hostName"], &events[0]["connector"]["parse"]),
+        (&"mymachine".into(), &"rfc3164".into())
+    );
+    assert_eq!(
+        (&events[1]["hostName"], &events[1]["body"]),
+        (&"198.51.100.7".into(), &"no header at all".into())
+    );
+    let text = run(program(&["parse"]).arg(&file)).ok().out;
+    assert!(text.starts_with("INFO - message 1, rule rfc3164: {\n  \"appInst\": \"su\","), "{text}");
+    let done = run(&mut program(&["parse", "/no/such/file"]));
+    assert!(done.code == Some(1) && done.err.starts_with("ERROR - E505 "), "{done:?}");
 }

@@ -10,6 +10,7 @@ use soc_connector::batch::{Origin, Transport};
 use soc_connector::clock::UnixMicros;
 use soc_connector::settings;
 use soc_connector::syslog::normaliser::Normaliser;
+use soc_connector::syslog::parse::{RAW, RULES};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -86,6 +87,10 @@ impl Example {
     }
 
     fn event(&self) -> Value {
+        self.event_of(self.raw.as_bytes())
+    }
+
+    fn event_of(&self, raw: &[u8]) -> Value {
         let time_zone = self.zone.as_deref().unwrap_or("UTC").parse().expect("a zone of the tz database");
         let settings = settings::Normaliser { time_zone, sources: Vec::new() };
         let received = self.received.as_deref().unwrap_or(RECEIVED);
@@ -98,7 +103,7 @@ impl Example {
             cut: false,
         };
         let mut out = Vec::new();
-        Normaliser::new(&settings, "corpus").write_event(&mut out, 1, &origin, self.raw.as_bytes());
+        Normaliser::new(&settings, "corpus").write_event(&mut out, 1, &origin, raw);
         serde_json::from_slice(&out).expect("an event is JSON")
     }
 
@@ -159,6 +164,28 @@ fn every_example_becomes_the_event_beside_it() {
     assert!(report.is_empty(), "\n{report}");
 }
 
+/// A message may end anywhere: a datagram too small, a connection that breaks.
+#[test]
+fn every_beginning_of_every_example_becomes_an_event() {
+    for family in families() {
+        for example in &family.example {
+            let raw = example.raw.as_bytes();
+            for end in 0..raw.len() {
+                let event = example.event_of(&raw[..end]);
+                let expected = String::from_utf8_lossy(&raw[..end]);
+                assert_eq!(event["event_raw"], *expected);
+                let body = event["body"].as_str().expect("a string");
+                assert!(expected.ends_with(body), "{body:?} is the end of {expected:?}");
+                let timestamp = event["timestamp"].as_str().expect("a string");
+                assert!(
+                    chrono::DateTime::parse_from_rfc3339(timestamp).is_ok(),
+                    "{timestamp} in {expected:?}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn the_corpus_covers_what_it_claims() {
     let families = families();
@@ -169,5 +196,8 @@ fn the_corpus_covers_what_it_claims() {
     assert_eq!(names.len(), families.len(), "a family stands in one place");
     assert_eq!(messages.len(), examples.len(), "no example stands twice");
     assert!(families.iter().all(|family| !family.source.is_empty()), "every family names its source");
+    let rules: BTreeSet<_> = examples.iter().map(|example| example.rule.as_str()).collect();
+    let known: BTreeSet<_> = RULES.iter().map(|(name, _)| *name).chain([RAW]).collect();
+    assert_eq!(rules, known, "every rule has examples");
     assert!(families.len() >= 40 && examples.len() >= 200, "{} in {}", examples.len(), families.len());
 }

@@ -264,9 +264,9 @@ fn held_until(code: &str, spoil: impl FnOnce(&Soc, &Path), mend: impl FnOnce(&So
     let complaint = log
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .find(|line| line["message"] == "events are held back")
+        .find(|line| line["message"] == "events are held back until this is mended")
         .unwrap_or_else(|| panic!("{log}"));
-    assert_eq!((&complaint["code"], &complaint["level"]), (&code.into(), &"WARN".into()), "{complaint:#}");
+    assert_eq!((&complaint["code"], &complaint["level"]), (&code.into(), &"ERROR".into()), "{complaint:#}");
     let health = run(Command::new(binary()).arg("--dir").arg(dir.path()).arg("health"));
     assert_eq!(health.code, Some(1), "{health:?}");
     assert!(health.err.contains("E504") && health.err.contains(code), "{health:?}");

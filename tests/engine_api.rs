@@ -14,11 +14,11 @@ use soc_connector::engine::{ContainerInfo, ContainerSpec, ContainerState, Engine
 use soc_connector::install::Install;
 use soc_connector::settings::{self, EngineKind, Limits, Network};
 use soc_connector::state::Mode;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ struct Variant {
 
 #[test]
 fn rootless_podman() {
-    run(Variant {
+    run(&Variant {
         kind: "podman",
         user: USER,
         sudo: false,
@@ -61,7 +61,7 @@ fn rootless_podman() {
 
 #[test]
 fn rootless_podman_in_its_own_network() {
-    run(Variant {
+    run(&Variant {
         kind: "podman",
         user: USER,
         sudo: false,
@@ -73,7 +73,7 @@ fn rootless_podman_in_its_own_network() {
 
 #[test]
 fn podman_through_sudo_on_a_privileged_port() {
-    run(Variant {
+    run(&Variant {
         kind: "podman",
         user: USER,
         sudo: true,
@@ -85,7 +85,7 @@ fn podman_through_sudo_on_a_privileged_port() {
 
 #[test]
 fn podman_as_root_on_its_bridge() {
-    run(Variant {
+    run(&Variant {
         kind: "podman",
         user: "root",
         sudo: false,
@@ -97,7 +97,7 @@ fn podman_as_root_on_its_bridge() {
 
 #[test]
 fn docker_as_root() {
-    run(Variant {
+    run(&Variant {
         kind: "docker",
         user: "root",
         sudo: false,
@@ -109,7 +109,7 @@ fn docker_as_root() {
 
 #[test]
 fn docker_through_sudo_on_a_privileged_port() {
-    run(Variant {
+    run(&Variant {
         kind: "docker",
         user: USER,
         sudo: true,
@@ -119,55 +119,28 @@ fn docker_through_sudo_on_a_privileged_port() {
     });
 }
 
-/// The helper goes with the command, and takes Podman's service with it, even if the command had no time for goodbyes.
 #[test]
-fn the_helper_ends_with_its_command() {
-    if !engines_are_there() {
-        return;
-    }
-    let dir = tempfile::tempdir().expect("temporary directory");
-    let socket = dir.path().join("s");
-    let mut helper = Command::new(HELPER)
-        .args(["engine-relay", "--kind", "podman", "--owner", "0:0", "--socket"])
-        .arg(&socket)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the helper starts");
-    let mut word = String::new();
-    let stdout = helper.stdout.take().expect("a pipe");
-    BufReader::new(stdout).read_line(&mut word).expect("readable");
-    assert_eq!(word, "ready\n");
-    assert_eq!(socket.metadata().expect("exists").permissions().mode() & 0o777, 0o600);
-    std::os::unix::net::UnixStream::connect(&socket).expect("it listens");
-    let service = format!("soc-connector-{}-", helper.id());
-    assert_eq!(processes_with(&service), 1, "Podman's service");
-    drop(helper.stdin.take());
-    assert!(helper.wait().expect("it ends").success());
-    assert!(!socket.exists());
-    assert_eq!(processes_with(&service), 0);
+fn docker_without_the_right_to_its_socket_is_refused() {
+    refusal("docker", USER, false, Code::EngineDenied);
 }
 
 #[test]
-fn a_helper_that_cannot_reach_docker_says_so() {
+fn sudo_without_the_right_to_it_is_refused() {
+    refusal("podman", "nobody", true, Code::SudoRefused);
+}
+
+/// Lets a user try to reach an engine who must not.
+fn refusal(kind: &str, user: &str, sudo: bool, wanted: Code) {
     if !engines_are_there() {
         return;
     }
-    let dir = tempfile::tempdir().expect("temporary directory");
-    let output = Command::new(HELPER)
-        .args(["engine-relay", "--kind", "docker", "--owner", "0:0", "--engine", "/nonexistent/docker.sock"])
-        .arg("--socket")
-        .arg(dir.path().join("s"))
-        .output()
-        .expect("the helper starts");
-    assert!(!output.status.success());
-    assert!(output.stdout.starts_with(b"E302 "), "{}", String::from_utf8_lossy(&output.stdout));
-}
-
-fn processes_with(text: &str) -> usize {
-    let processes = std::fs::read_dir("/proc").expect("readable").filter_map(Result::ok);
-    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    lines.filter(|line| String::from_utf8_lossy(line).contains(text)).count()
+    let stage = Stage::new(user);
+    let mut command = stage.become_user(user, kind, sudo);
+    command.arg("SOC_TEST_NETWORK=auto").arg(format!("SOC_TEST_WANTED={wanted}"));
+    // Without a terminal: sudo must not wait for a password of whoever runs the tests.
+    command.args(["setsid", "--wait"]).arg(&stage.program);
+    command.args(["--exact", "an_attempt_to_connect", "--ignored", "--nocapture"]);
+    succeed(command);
 }
 
 /// A host of its own: a network namespace with one veth pair to this one.
@@ -237,26 +210,12 @@ fn free_port(privileged: bool) -> u16 {
 }
 
 /// Prepares everything that needs root, and becomes the operator.
-fn run(variant: Variant) {
+fn run(variant: &Variant) {
     static PORTS: std::sync::Mutex<Vec<u16>> = std::sync::Mutex::new(Vec::new());
     if !engines_are_there() {
         return;
     }
-    let base =
-        tempfile::Builder::new().prefix("soc-engine-").tempdir_in("/var/tmp").expect("/var/tmp exists");
-    std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755)).expect("own directory");
-    // The operator may not be able to enter the source tree.
-    let copy = |from: &Path, name: &str| {
-        let to = base.path().join(name);
-        std::fs::copy(from, &to).expect("space in /var/tmp");
-        to
-    };
-    let program = copy(&std::env::current_exe().expect("known"), "test");
-    let helper = copy(Path::new(HELPER), "soc-connector");
-    let dir = base.path().join("DIR");
-    std::fs::create_dir(&dir).expect("new");
-    let (uid, gid) = ids(variant.user);
-    chown(&dir, Some(uid), Some(gid)).expect("root may");
+    let stage = Stage::new(variant.user);
     let sender = Sender::new(variant.kind == "podman" && variant.attachment == Attachment::Bridge);
     let port = {
         let mut taken = PORTS.lock().expect("no test panics here");
@@ -267,25 +226,58 @@ fn run(variant: Variant) {
         taken.push(port);
         port
     };
-    let mut command = Command::new("sudo");
-    // `sudo -u` leaves XDG_RUNTIME_DIR unset, which is one of the cases that have to work.
-    command.args(["-u", variant.user, "-H", "--", "env"]);
+    let mut command = stage.become_user(variant.user, variant.kind, variant.sudo);
     command.args([
-        format!("SOC_TEST_KIND={}", variant.kind),
-        format!("SOC_TEST_SUDO={}", u8::from(variant.sudo)),
         format!("SOC_TEST_NETWORK={}", variant.network),
         format!("SOC_TEST_ATTACHMENT={}", variant.attachment.name()),
         format!("SOC_TEST_PORT={port}"),
-        format!("SOC_TEST_DIR={}", dir.display()),
-        format!("SOC_TEST_HELPER={}", helper.display()),
         format!("SOC_TEST_NETNS={}", sender.name),
         format!("SOC_TEST_HERE={}", sender.here),
         format!("SOC_TEST_THERE={}", sender.there),
     ]);
-    command.arg(program).args(["--exact", "life_of_a_container", "--ignored", "--nocapture"]);
+    command.arg(&stage.program).args(["--exact", "life_of_a_container", "--ignored", "--nocapture"]);
+    succeed(command);
+}
+
+fn succeed(mut command: Command) {
     let output = command.current_dir("/").output().expect("sudo is installed");
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+/// What the operator works with: copies of the programs, because the source tree may be closed to them, and DIR.
+struct Stage {
+    base: tempfile::TempDir,
+    program: PathBuf,
+}
+
+impl Stage {
+    fn new(user: &str) -> Self {
+        let base =
+            tempfile::Builder::new().prefix("soc-engine-").tempdir_in("/var/tmp").expect("/var/tmp exists");
+        std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o755)).expect("own directory");
+        let program = base.path().join("test");
+        std::fs::copy(std::env::current_exe().expect("known"), &program).expect("space in /var/tmp");
+        std::fs::copy(HELPER, base.path().join("soc-connector")).expect("space in /var/tmp");
+        let dir = base.path().join("DIR");
+        std::fs::create_dir(&dir).expect("new");
+        let (uid, gid) = ids(user);
+        chown(&dir, Some(uid), Some(gid)).expect("root may");
+        Self { base, program }
+    }
+
+    /// `sudo -u` leaves `XDG_RUNTIME_DIR` unset, which is one of the cases that have to work.
+    fn become_user(&self, user: &str, kind: &str, sudo: bool) -> Command {
+        let mut command = Command::new("sudo");
+        command.args(["-u", user, "-H", "--", "env"]);
+        command.args([
+            format!("SOC_TEST_KIND={kind}"),
+            format!("SOC_TEST_SUDO={}", u8::from(sudo)),
+            format!("SOC_TEST_DIR={}", self.base.path().join("DIR").display()),
+            format!("SOC_TEST_HELPER={}", self.base.path().join("soc-connector").display()),
+        ]);
+        command
+    }
 }
 
 fn ids(user: &str) -> (u32, u32) {
@@ -302,24 +294,22 @@ fn ids(user: &str) -> (u32, u32) {
 /// What the operator was given by [`run`].
 struct Given {
     settings: settings::Engine,
-    port: u16,
     dir: PathBuf,
     helper: PathBuf,
-    netns: String,
-    here: Ipv4Addr,
-    there: Ipv4Addr,
+}
+
+fn value(name: &str) -> String {
+    std::env::var(format!("SOC_TEST_{name}")).unwrap_or_else(|_| panic!("SOC_TEST_{name} was not given"))
 }
 
 impl Given {
     fn read() -> Option<Self> {
-        let text = |name: &str| std::env::var(format!("SOC_TEST_{name}"));
-        let kind = text("KIND").ok()?;
-        let text = |name: &str| text(name).expect("given with the kind");
+        let kind = std::env::var("SOC_TEST_KIND").ok()?;
         Some(Self {
             settings: settings::Engine {
                 kind: if kind == "docker" { EngineKind::Docker } else { EngineKind::Podman },
-                sudo: text("SUDO") == "1",
-                network: match text("NETWORK").as_str() {
+                sudo: value("SUDO") == "1",
+                network: match value("NETWORK").as_str() {
                     "auto" => Network::Auto,
                     "bridge" => Network::Bridge,
                     "slirp4netns" => Network::Slirp4netns,
@@ -327,14 +317,20 @@ impl Given {
                 },
                 image: None,
             },
-            port: text("PORT").parse().expect("a port"),
-            dir: text("DIR").into(),
-            helper: text("HELPER").into(),
-            netns: text("NETNS"),
-            here: text("HERE").parse().expect("an address"),
-            there: text("THERE").parse().expect("an address"),
+            dir: value("DIR").into(),
+            helper: value("HELPER").into(),
         })
     }
+}
+
+#[tokio::test]
+#[ignore = "the user's part of the refusals above, which run it"]
+async fn an_attempt_to_connect() {
+    let Some(given) = Given::read() else { return };
+    let install = Install::open(&given.dir).expect("own directory");
+    install.create_layout().expect("own directory");
+    let connection = connect_through(&given.settings, &install, &given.helper).await;
+    assert_eq!(code(connection).to_string(), value("WANTED"));
 }
 
 #[tokio::test]
@@ -399,20 +395,22 @@ async fn live(engine: &impl Engine, given: &Given, install: &Install, name: &str
     assert_eq!((&found.id, &found.references[..]), (&image.id, &[image.reference.clone()][..]));
 
     // The container: created once, started, and running as the operator.
+    let port = value("PORT").parse().expect("a port");
     let plan = network::choose(
         given.settings.network,
         Facts {
             kind: info.kind,
             rootless: info.rootless,
-            port: given.port,
+            port,
             addresses: &[IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
             unprivileged_port_start: network::unprivileged_port_start(),
         },
     )
     .expect("possible");
-    assert_eq!(plan.attachment.name(), std::env::var("SOC_TEST_ATTACHMENT").expect("given"));
+    assert_eq!(plan.attachment.name(), value("ATTACHMENT"));
     let at = |name: &str| install.dir().join(name);
-    std::fs::write(at("conf/port"), plan.listen_port.to_string()).expect("own directory");
+    std::fs::write(install.accepted_settings_dir().join("port"), plan.listen_port.to_string())
+        .expect("own directory");
     for file in ["x-cert.pem", "x-key.pem"] {
         std::fs::write(at(file), "secret").expect("own directory");
         std::fs::set_permissions(at(file), std::fs::Permissions::from_mode(0o600)).expect("own file");
@@ -430,6 +428,16 @@ async fn live(engine: &impl Engine, given: &Given, install: &Install, name: &str
     })
     .expect("plain paths");
     assert_eq!(engine.inspect(name).await.expect("an answer"), None);
+    // A file that is missing is missed, and nothing is made in its place.
+    std::fs::rename(at("x-key.pem"), at("away")).expect("own directory");
+    let early = async {
+        engine.create(&spec).await?;
+        engine.start(name).await
+    };
+    println!("{}", early.await.expect_err("no key"));
+    assert!(!at("x-key.pem").exists());
+    engine.remove(name, true).await.expect("an answer");
+    std::fs::rename(at("away"), at("x-key.pem")).expect("own directory");
     let remarks = engine.create(&spec).await.expect("created");
     assert_eq!(remarks.iter().any(|remark| remark.contains("without a limit")), !info.memory_limit);
     assert_eq!(code(engine.create(&spec).await), Code::ContainerExists);
@@ -452,7 +460,7 @@ async fn live(engine: &impl Engine, given: &Given, install: &Install, name: &str
         "Seccomp:\t2".to_owned(),
         format!("CapEff:\t{:016x}", if privileged { 1 << 10 } else { 0 }),
         format!("CapBnd:\t{:016x}", if privileged { 1 << 10 } else { 0 }),
-        format!("user {uid}"),
+        format!("user {}", if info.rootless && plan.attachment != Attachment::Host { 0 } else { uid }),
         "write / no".to_owned(),
         "write /soc/conf no".to_owned(),
         "write /soc/x-key.pem no".to_owned(),
@@ -469,14 +477,29 @@ async fn live(engine: &impl Engine, given: &Given, install: &Install, name: &str
 
     // Senders keep their addresses.
     for transport in ["udp", "tcp"] {
-        let script = format!("echo hello >/dev/{transport}/{}/{}", given.here, given.port);
+        let script = format!("echo hello >/dev/{transport}/{}/{port}", value("HERE"));
         let status = Command::new("sudo")
-            .args(["ip", "netns", "exec", &given.netns, "bash", "-c", &script])
+            .args(["ip", "netns", "exec", &value("NETNS"), "bash", "-c", &script])
             .status()
             .expect("iproute2 is installed");
         assert!(status.success(), "{transport}");
-        output_with(engine, name, &format!("{transport} from {}", given.there)).await;
+        output_with(engine, name, &format!("{transport} from {}", value("THERE"))).await;
     }
+
+    // A crash, after which the engine starts it again.
+    assert_eq!(code(engine.remove(name, false).await), Code::EngineRefused);
+    let process = rustix::process::Pid::from_raw(running.pid.expect("it runs").cast_signed()).expect("not 0");
+    rustix::process::kill_process(process, rustix::process::Signal::KILL).expect("the operator's own");
+    let mut restarted = inspect(engine, name).await;
+    for _ in 0..LOOKS {
+        if restarted.state == ContainerState::Running && restarted.pid != running.pid {
+            break;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        restarted = inspect(engine, name).await;
+    }
+    assert_eq!((restarted.state, restarted.restarts), (ContainerState::Running, 1));
+    output_with_times(engine, name, "listening", 2).await;
 
     // An end in order, which the restart policy respects, and nothing left.
     engine.stop(name, Duration::from_secs(20)).await.expect("stopped");
@@ -484,7 +507,6 @@ async fn live(engine: &impl Engine, given: &Given, install: &Install, name: &str
     let stopped = inspect(engine, name).await;
     assert_eq!((stopped.state, stopped.pid), (ContainerState::Exited(0), None));
     assert!(!stopped.oom_killed);
-    assert_eq!(stopped.restarts, 0);
     let output = engine.logs(name, 1).await.expect("still there");
     assert_eq!(output, ["ended in order"]);
     assert_eq!(code(engine.remove_image(&image.reference).await), Code::ImageInUse);
@@ -494,6 +516,12 @@ async fn live(engine: &impl Engine, given: &Given, install: &Install, name: &str
     assert_eq!(code(engine.start(name).await), Code::ContainerMissing);
     assert_eq!(code(engine.stop(name, Duration::from_secs(1)).await), Code::ContainerMissing);
     assert_eq!(code(engine.logs(name, 1).await), Code::ContainerMissing);
+
+    // A container left over by a crash of this program is put away by force, and its name is free again.
+    engine.create(&spec).await.expect("created");
+    engine.start(name).await.expect("started");
+    assert!(engine.remove(name, true).await.expect("an answer"));
+    assert_eq!(engine.inspect(name).await.expect("an answer"), None);
     assert!(engine.remove_image(&image.reference).await.expect("an answer"));
     assert!(!engine.remove_image(&image.reference).await.expect("an answer"));
 
@@ -516,10 +544,14 @@ async fn inspect(engine: &impl Engine, name: &str) -> ContainerInfo {
 
 /// Waits until the container has said something; its output comes without an event.
 async fn output_with(engine: &impl Engine, name: &str, text: &str) -> Vec<String> {
+    output_with_times(engine, name, text, 1).await
+}
+
+async fn output_with_times(engine: &impl Engine, name: &str, text: &str, times: usize) -> Vec<String> {
     let mut output = Vec::new();
     for _ in 0..LOOKS {
         output = engine.logs(name, 1000).await.expect("readable");
-        if output.iter().any(|line| line.contains(text)) {
+        if output.iter().filter(|line| line.contains(text)).count() == times {
             return output;
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;

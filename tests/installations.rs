@@ -2,6 +2,8 @@
 //! setup, start, test, sample, stop, deploy, production, reset, delete, purge; every command in every state; senders
 //! on a host of their own; crashes in between.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail like the test itself")]
+
 mod common;
 
 use common::network::Host;
@@ -231,6 +233,7 @@ impl Installation {
         self.test_and_sample();
         self.addresses_survive();
         self.crash();
+        self.reboot();
         self.stop_and_start();
         self.production();
         self.end();
@@ -284,6 +287,8 @@ impl Installation {
         for set in ["CapEff", "CapPrm", "CapBnd"] {
             assert_eq!(u64::from_str_radix(&field(set), 16).unwrap(), bind, "{set}");
         }
+        // The health check as the engine runs it.
+        self.engine(&["exec", &self.container(), "/soc-connector", "--dir", "/soc", "health"]).ok();
         let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
         assert!(!mounts.contains("/spool/production"), "stage does not see production's spool:\n{mounts}");
     }
@@ -300,6 +305,14 @@ impl Installation {
             assert!(second.parse::<u64>().unwrap() > 1_700_000_000);
             assert_eq!(pair[1], format!("INFO - SOC System confirmed log message : {text}"));
         }
+        // Two commands at once in one directory: the second one is told to wait.
+        let mut first = Process::spawn(self.command(&["test"]));
+        first.wait_for("submitting log message #1/3");
+        let second = self.sh(&["stop"]);
+        assert_eq!(second.code, Some(1));
+        assert!(second.err.starts_with("ERROR - E102 `test` (process "), "{}", second.err);
+        assert!(second.err.contains("wait until it has ended"), "{}", second.err);
+        assert_eq!(first.wait(), Some(0));
         let mut sample = Process::spawn(self.command(&["sample"]));
         // The first line has no end yet, so its coming cannot be awaited; the cursor is taken before it is printed.
         let body = format!("This is my very important log message! ({})", self.way.name);
@@ -365,35 +378,78 @@ impl Installation {
         .ok();
         self.view.wait_body(body);
         run(Command::new("kill").args(["-9", &before.to_string()])).ok();
+        self.await_new_process(before);
+        let event = self.receives("taken in after the crash");
+        let seq = |event: &Value| event["connector"]["seq"].as_u64().unwrap();
+        assert!(seq(&event) > 1, "numbers go on after a crash");
+    }
+
+    /// Waits until the engine has the container running again, as another process.
+    fn await_new_process(&self, old: u64) {
         let until = std::time::Instant::now() + common::PATIENCE;
         loop {
             let state = &self.inspect()["State"];
             let pid = state["Pid"].as_u64().unwrap();
-            if state["Running"] == true && pid != 0 && pid != before {
-                break;
+            if state["Running"] == true && pid != 0 && pid != old {
+                return;
             }
             assert!(std::time::Instant::now() < until, "not restarted: {state:#}");
             std::thread::sleep(std::time::Duration::from_millis(200));
         }
-        let body = "taken in after the crash";
+    }
+
+    /// Waits until the port answers, and until what is sent there was confirmed.
+    fn receives(&mut self, body: &str) -> Value {
+        let port = self.way.port.to_string();
         let until = std::time::Instant::now() + common::PATIENCE;
-        while run(self.host.command("logger").args([
-            "--server",
-            &self.host.gateway,
-            "--port",
-            &port,
-            "--tcp",
-            body,
-        ]))
-        .code
-            != Some(0)
-        {
+        let send = || {
+            run(self.host.command("logger").args([
+                "--server",
+                &self.host.gateway,
+                "--port",
+                &port,
+                "--tcp",
+                body,
+            ]))
+        };
+        while send().code != Some(0) {
             assert!(std::time::Instant::now() < until, "the port does not come back");
             std::thread::sleep(std::time::Duration::from_millis(200));
         }
-        let seq = |event: &Value| event["connector"]["seq"].as_u64().unwrap();
-        let event = self.view.wait_body(body);
-        assert!(seq(&event) > 1, "numbers go on after a crash");
+        self.view.wait_body(body)
+    }
+
+    /// What a reboot leaves is a container without a process. Docker's daemon starts it by itself; for Podman there is
+    /// podman-restart.service, whose one command is given here. The machine itself stays up.
+    fn reboot(&mut self) {
+        let container = self.inspect();
+        let pid = container["State"]["Pid"].as_u64().unwrap();
+        if self.way.engine.contains(&"docker") {
+            // The daemon first, so that it does not see the container die.
+            run(Command::new("pkill").args(["-9", "-x", "dockerd"])).ok();
+            run(Command::new("pkill").args(["-9", "-f", "containerd-shim-runc"]));
+            run(Command::new("kill").args(["-9", &pid.to_string()]));
+            run(Command::new("bash").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lib/engines.sh")))
+                .ok();
+        } else {
+            run(Command::new("pkill").args(["-9", "-f", &format!("conmon .*-n {} ", self.container())])).ok();
+            run(Command::new("kill").args(["-9", &pid.to_string()]));
+            // Podman knows a reboot by what is gone from /run, where mounts and states of containers are kept too.
+            let (uid, _) = self.owner();
+            let run_dir =
+                if self.way.engine == ["podman"] { format!("/run/user/{uid}") } else { "/run".to_owned() };
+            if let Ok(pause) = fs::read_to_string(format!("{run_dir}/libpod/tmp/pause.pid")) {
+                run(Command::new("kill").args(["-9", pause.trim()]));
+            }
+            let merged = container["GraphDriver"]["Data"]["MergedDir"].as_str().unwrap_or_default();
+            run(Command::new("umount").args(["--lazy", merged]));
+            for part in ["libpod", "containers", "runc"] {
+                run(Command::new("rm").args(["-rf", &format!("{run_dir}/{part}")]));
+            }
+            self.engine(&["start", "--all", "--filter", "restart-policy=always"]).ok();
+        }
+        self.await_new_process(pid);
+        self.receives("taken in after a reboot");
     }
 
     fn stop_and_start(&mut self) {
@@ -412,7 +468,31 @@ impl Installation {
         self.engine(&["create", "--name", &self.container(), image["image"].as_str().unwrap()]).ok();
         self.sh(&["start"]).ok();
         self.assert_state("Setup: complete Mode: stage Connector: running");
+        // A newer program brings a newer image: after `update`, setup is due before the next start.
+        let old = fs::read(self.dir.join("soc-connector")).unwrap();
+        let mut new = old.clone();
+        new.extend_from_slice(b"newer");
+        self.replace_program(&new);
+        let update = self.sh(&["update"]).ok();
+        assert!(update.out.contains("OK - a newer image is there: sha256:"), "{}", update.out);
+        self.assert_state("Setup: complete Mode: stage Connector: running");
         self.sh(&["stop"]).ok();
+        self.assert_state("Setup: incomplete Mode: - Connector: -");
+        let start = self.sh(&["start"]);
+        assert!(start.err.starts_with("ERROR - E104 "), "{}", start.err);
+        assert!(start.err.contains("run `setup` first"), "{}", start.err);
+        self.replace_program(&old);
+        self.sh(&["setup"]).ok();
+    }
+
+    /// Puts another binary beside the script. A running one cannot be written to, so it is removed first.
+    fn replace_program(&self, bytes: &[u8]) {
+        let program = self.dir.join("soc-connector");
+        fs::remove_file(&program).unwrap();
+        fs::write(&program, bytes).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let (uid, gid) = self.owner();
+        chown(&program, Some(uid), Some(gid)).unwrap();
     }
 
     fn production(&mut self) {
@@ -427,8 +507,13 @@ impl Installation {
         let old = format!("concentrators = [\"{}\"]", self.soc.stream);
         assert!(settings.contains(&old), "{settings}");
         fs::write(&file, settings.replace(&old, &format!("concentrators = [\"{stream}\"]"))).unwrap();
-        // Changed settings need setup, and then tests, again.
-        self.sh(&["setup"]).ok();
+        // Changed settings need setup, and then tests, again. This one takes the image from a file, as on a host that
+        // has none; it is the same image, so `update` has nothing to do behind it.
+        self.sh(&["image", "save", "image.tar"]).ok();
+        self.sh(&["purge"]).ok();
+        self.assert_state("Setup: incomplete Mode: - Connector: -");
+        self.sh(&["setup", "--image-file", "image.tar"]).ok();
+        assert_eq!(self.sh(&["update"]).ok().out.lines().last().unwrap(), "OK - the image is up to date");
         assert!(self.sh(&["deploy"]).err.starts_with("ERROR - E104 "), "deploy needs a passed test");
         self.sh(&["start"]).ok();
         self.sh(&["test"]).ok();

@@ -61,10 +61,11 @@ fn rsyslog_forwards_over_udp_and_both_framings_of_tcp() {
         ),
     ];
     for (tag, way) in ways {
-        config += &format!(
-            "if $programname == \"{tag}\" then action(type=\"omfwd\" target=\"127.0.0.1\" port=\"{}\" {way})\n",
-            rig.port()
-        );
+        let port = rig.port();
+        config.extend([
+            format!("if $programname == \"{tag}\" then "),
+            format!("action(type=\"omfwd\" target=\"127.0.0.1\" port=\"{port}\" {way})\n"),
+        ]);
     }
     let file = dir.path().join("rsyslog.conf");
     fs::write(&file, config).unwrap();

@@ -103,7 +103,7 @@ async fn run(console: Console, options: &Options, dir: &Path) -> Result<()> {
 
     let client_config = tls::client_config(&Identity::load(&client.certificate, &client.key)?, &roots)?;
     let mut settings = Settings::default();
-    settings.connector.id = "demo".to_owned();
+    "demo".clone_into(&mut settings.connector.id);
     settings.uplink.incubator_stream = endpoint(stream);
     settings.spool.reserve_bytes = 0;
     let start = |port: u16| {

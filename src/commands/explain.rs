@@ -7,7 +7,9 @@ use serde_json::json;
 /// Prints one code, or all of them.
 pub fn exec(console: Console, code: Option<&str>) -> Result<()> {
     let Some(text) = code else {
-        Code::ALL.iter().for_each(|&code| print(console, code));
+        for &code in Code::ALL {
+            print(console, code);
+        }
         return Ok(());
     };
     let code = Code::parse(text)

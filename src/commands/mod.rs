@@ -11,12 +11,14 @@ pub mod explain;
 pub mod health;
 pub mod image;
 pub mod incubator;
+pub mod parse;
 pub mod pki;
 pub mod purge;
 pub mod reset;
 pub mod run;
 pub mod sample;
 pub mod setup;
+pub mod spool;
 pub mod start;
 pub mod status;
 pub mod stop;
@@ -34,7 +36,6 @@ use crate::error::{Code, Error, Result};
 use crate::incubator::client::Confirmations;
 use crate::install::{Install, Lock};
 use crate::settings::{self, Settings};
-use crate::spool::Spool;
 use crate::state::machine::Guarded;
 use crate::state::store::{self, Record};
 use crate::state::{Connector, Mode, State};
@@ -86,7 +87,8 @@ impl Session {
         let settings = match &record {
             Some(_) => settings::load_accepted(&install)?,
             None if install.settings_file().exists() => settings::load(&install)?,
-            None => Settings::default(),
+            // After `reset`, `delete` and `purge` still have to find the engine that was used.
+            None => settings::load_old(&install).unwrap_or_default(),
         };
         let engine = crate::engine::connect(&settings.engine, &install).await?;
         Self::with_engine(install, console, lock, record, settings, engine).await
@@ -146,19 +148,11 @@ impl<E: Engine> Session<E> {
         )
     }
 
-    /// Events that wait in a stopped connector's spool; 0 where it was never used or another process has it open.
+    /// Events that wait in a mode's spool; 0 where it was never used or cannot be read, which `spool status` explains.
     fn backlog(&self, mode: Mode) -> u64 {
-        let dir = self.install.spool_dir(mode);
-        if !std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some()) {
-            return 0;
-        }
-        match Spool::open(&dir, (&self.settings.spool).into()) {
-            Ok((spool, _)) => spool.status().events,
-            Err(error) => {
-                tracing::warn!(%error, "the spool cannot be opened");
-                0
-            }
-        }
+        let overview =
+            spool::inspector(&self.install, mode).and_then(|found| found.map(|i| i.overview()).transpose());
+        overview.ok().flatten().map_or(0, |overview| overview.events())
     }
 
     /// Says how many events wait in the spools of a stopped connector.

@@ -8,7 +8,7 @@ use crate::state::machine::Guarded;
 use crate::state::{Mode, store};
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What can be asked for.
 #[derive(Debug, clap::Args)]
@@ -34,7 +34,7 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
         }
         // The file that people edited is kept beside, out of the way of the next setup.
         let settings = install.settings_file();
-        let kept = PathBuf::from(format!("{}.old", settings.display()));
+        let kept = install.old_settings_file();
         match fs::rename(&settings, &kept) {
             Ok(()) => console.info(format_args!("your settings are kept in {}", kept.display())),
             Err(error) if error.kind() == ErrorKind::NotFound => {}

@@ -117,7 +117,7 @@ pub(super) fn print_event(console: Console, event: &Value) {
 }
 
 /// The event in the manual's order and indentation, harmless for a terminal.
-fn pretty(event: &Value) -> String {
+pub(super) fn pretty(event: &Value) -> String {
     let Value::Object(fields) = event else { return event.to_string() };
     let mut rows = Vec::with_capacity(fields.len());
     let known = FIELDS.iter().filter_map(|&name| fields.get_key_value(name));

@@ -87,7 +87,7 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
         let lock = install.lock("setup")?;
         install.create_layout()?;
         let settings = settings::prepare(&install, &options.changes())?;
-        console.ok(format_args!("settings: {}", install.settings_file().display()));
+        console.ok(format_args!("The settings are in {}.", install.settings_file().display()));
 
         let mut failures = 0;
         let mut tell = |finding: &Finding| failures += u32::from(show(console, finding));
@@ -197,7 +197,11 @@ impl<E: Engine> Session<E> {
     async fn check_network(&self, tell: &mut impl FnMut(&Finding)) -> Option<NetworkPlan> {
         let outcome = match self.network_plan().await {
             Ok(plan) => {
-                let text = format!("{}: senders' addresses are kept", plan.attachment.name());
+                let why = match self.settings.engine.network {
+                    Network::Auto => "it keeps the senders' addresses",
+                    _ => "as the settings say",
+                };
+                let text = format!("The container's network is \"{}\": {why}.", plan.attachment.name());
                 tell(&Finding { check: "network", outcome: Outcome::Ok(text) });
                 for remark in &plan.remarks {
                     self.console.warn(remark);
@@ -220,7 +224,8 @@ impl<E: Engine> Session<E> {
                 let tenth = progress.done_bytes * 10 / total;
                 if tenth > shown {
                     shown = tenth;
-                    console.info(format_args!("image: {} {} %", progress.step, tenth * 10));
+                    let step = if progress.step.is_empty() { "loading" } else { &progress.step };
+                    console.info(format_args!("image: {step} {} %", tenth * 10));
                 }
             }
         };
@@ -235,12 +240,12 @@ impl<E: Engine> Session<E> {
         }
         let own = Image::of_this_program()?;
         if let Some(image) = self.engine.image(&own.id).await? {
-            console.ok(format_args!("image: {} is there already", image.id));
+            console.ok(format_args!("The engine has the image {} already.", image.id));
             return Ok(image.id);
         }
         console.info("image: making it from this program ...");
         let id = self.engine.load_image(own.archive, &mut progress).await?;
-        console.ok(format_args!("image: {id}"));
+        console.ok(format_args!("The engine has the image {id}."));
         Ok(id)
     }
 

@@ -79,7 +79,7 @@ impl<E: Engine> Session<E> {
                 console.warn(format_args!("Certificate: {name}, ends in {days} days ({end})"));
             }
             Ok((name, days, end)) => {
-                console.info(format_args!("Certificate: {name}, ends in {days} days ({end})"))
+                console.info(format_args!("Certificate: {name}, ends in {days} days ({end})"));
             }
             // Before setup there need not be one.
             Err(error) if self.state() != State::Incomplete => console.warn_error(&error),
@@ -192,17 +192,16 @@ fn tell_running(console: Console, report: &Report) {
         ));
     }
     let uplink = &report.uplink;
-    match (&uplink.in_use, uplink.connected_since_s) {
-        (Some(endpoint), Some(since)) => console.info(format_args!(
+    if let (Some(endpoint), Some(since)) = (&uplink.in_use, uplink.connected_since_s) {
+        console.info(format_args!(
             "Uplink: connected to {endpoint} since {}; {} events acknowledged, {} sent again",
             rfc3339(since),
             uplink.events_acknowledged,
             uplink.events_retransmitted
-        )),
-        _ => {
-            let why = uplink.last_error.as_ref().map_or("not yet connected", |last| last.error.as_str());
-            console.warn(format_args!("Uplink: no receiver; events are kept in the spool: {why}"));
-        }
+        ));
+    } else {
+        let why = uplink.last_error.as_ref().map_or("not yet connected", |last| last.error.as_str());
+        console.warn(format_args!("Uplink: no receiver; events are kept in the spool: {why}"));
     }
     if uplink.endpoints.len() > 1 {
         for endpoint in &uplink.endpoints {

@@ -40,17 +40,10 @@ impl Intake {
     async fn run(mut self) {
         let mut unsynced_since: Option<Instant> = None;
         loop {
-            let batch = match unsynced_since {
-                None => self.batches.recv().await,
-                Some(since) => match tokio::time::timeout_at(since + self.sync_interval, self.batches.recv())
-                    .await
-                {
-                    Ok(batch) => batch,
-                    Err(_) => {
-                        unsynced_since = self.sync().then_some(()).map_or(Some(Instant::now()), |()| None);
-                        continue;
-                    }
-                },
+            let due = unsynced_since.map(|since| since + self.sync_interval);
+            let Ok(batch) = within(due, self.batches.recv()).await else {
+                unsynced_since = self.sync_or_postpone();
+                continue;
             };
             let Some(batch) = batch else { break };
             let batch = Arc::new(batch);
@@ -66,7 +59,7 @@ impl Intake {
             }
             let since = *unsynced_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= self.sync_interval {
-                unsynced_since = if self.sync() { None } else { Some(Instant::now()) };
+                unsynced_since = self.sync_or_postpone();
             }
         }
         while !self.sync() && !*self.give_up.borrow() {
@@ -86,12 +79,9 @@ impl Intake {
                     }
                     return true;
                 }
-                Ok(Append::Full) if !waited => tracing::error!("the spool is full; senders have to wait"),
-                Ok(Append::Full) => {}
-                Err(error) if !waited => {
-                    tracing::error!(%error, "the spool cannot be written; senders have to wait")
-                }
-                Err(_) => {}
+                _ if waited => {}
+                Ok(Append::Full) => tracing::error!("the spool is full; senders have to wait"),
+                Err(error) => tracing::error!(%error, "the spool cannot be written; senders have to wait"),
             }
             waited = true;
             // What is durable already can leave meanwhile, and so make room.
@@ -102,6 +92,11 @@ impl Intake {
                 () = given_up(&mut self.give_up) => return false,
             }
         }
+    }
+
+    /// Syncs; returns since when something waits for the next sync, which is now where this one failed.
+    fn sync_or_postpone(&self) -> Option<Instant> {
+        if self.sync() { None } else { Some(Instant::now()) }
     }
 
     fn sync(&self) -> bool {
@@ -116,6 +111,17 @@ impl Intake {
                 false
             }
         }
+    }
+}
+
+/// The work's result, or an error at the moment when something else is due.
+async fn within<T>(
+    due: Option<Instant>,
+    work: impl Future<Output = T>,
+) -> Result<T, tokio::time::error::Elapsed> {
+    match due {
+        Some(due) => tokio::time::timeout_at(due, work).await,
+        None => Ok(work.await),
     }
 }
 

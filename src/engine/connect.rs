@@ -8,6 +8,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixStream;
@@ -58,7 +59,7 @@ impl Connection {
 }
 
 /// Reaches the engine that the settings name. E301 where it is not installed, E302 where it does not answer, E303 where
-/// this user may not, E304 where sudo refuses, E305 where the helper fails, E308 where it is too old.
+/// this user may not, E304 where sudo refuses, E305 where the helper fails, E441 where it is too old.
 pub async fn connect(settings: &settings::Engine, install: &Install) -> Result<Connection> {
     let program = std::env::current_exe().map_err(|error| {
         Error::new(Code::HelperFailed, "this program's own path cannot be read").caused_by(error)
@@ -139,7 +140,7 @@ async fn check(socket: &Path, kind: EngineKind) -> Result<()> {
     check_version(&info)
 }
 
-/// E308 for an engine that is older than what the manual names. A version that cannot be read passes.
+/// E441 for an engine that is older than what the manual names. A version that cannot be read passes.
 fn check_version(info: &Info) -> Result<()> {
     let oldest = match info.kind {
         EngineKind::Podman => OLDEST_PODMAN,
@@ -184,11 +185,13 @@ pub(super) struct PrivateDir(PathBuf);
 impl PrivateDir {
     /// Makes one below the first of `parents` where that can be done and the path of a socket fits.
     pub(super) fn create(parents: impl IntoIterator<Item = PathBuf>) -> Result<Self> {
+        // Never the same name twice in one process: a helper that is still ending removes its own.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let mut last = None;
         for parent in parents {
-            // The process alone is not enough: a command may have more than one connection.
-            for attempt in 0..MAX_PRIVATE_DIRS {
-                let dir = parent.join(format!("soc-connector-{}-{attempt}", std::process::id()));
+            for _ in 0..MAX_PRIVATE_DIRS {
+                let number = NEXT.fetch_add(1, Ordering::Relaxed);
+                let dir = parent.join(format!("{PRIVATE_DIR_PREFIX}{}-{number}", std::process::id()));
                 if dir.join(SOCKET_NAME).as_os_str().len() > MAX_SOCKET_PATH {
                     break;
                 }
@@ -216,7 +219,16 @@ impl PrivateDir {
     pub(super) fn socket(&self) -> PathBuf {
         self.0.join(SOCKET_NAME)
     }
+
+    /// Whether a directory is named as one of these.
+    pub(super) fn is_name(dir: &Path) -> bool {
+        dir.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with(PRIVATE_DIR_PREFIX))
+    }
 }
+
+const PRIVATE_DIR_PREFIX: &str = "soc-connector-";
 
 /// Names that are tried in one directory; a crash leaves one behind, and process ids come again.
 const MAX_PRIVATE_DIRS: u32 = 64;
@@ -357,6 +369,7 @@ mod tests {
         let second = PrivateDir::create(parents()).expect("a second connection");
         assert_ne!(first.socket(), second.socket());
         let dir = first.socket().parent().expect("has a parent").to_owned();
+        assert!(PrivateDir::is_name(&dir));
         assert_eq!(dir.parent(), Some(base.path()));
         assert_eq!(dir.metadata().expect("exists").permissions().mode() & 0o777, 0o700);
         drop(first);

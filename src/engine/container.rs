@@ -7,7 +7,7 @@
 //!
 //! | inside | of DIR | |
 //! |---|---|---|
-//! | `/soc/conf` | `conf` | read-only |
+//! | `/soc/conf` | `setup/conf`, the settings as setup accepted them | read-only |
 //! | `/soc/setup/run` | `setup/run` | writable |
 //! | `/soc/logs` | `logs` | writable |
 //! | `/soc/spool/MODE` | `spool/MODE` | writable |
@@ -92,7 +92,7 @@ pub struct ContainerSpec {
     pub image: String,
     /// Arguments to the image's entry point.
     pub args: Vec<String>,
-    /// User and group, on the host and inside.
+    /// User and group on the host: whom the process and all that it writes belong to.
     pub user: (u32, u32),
     /// What of the host it sees.
     pub mounts: Vec<Mount>,
@@ -341,8 +341,20 @@ mod tests {
         if info.kind == EngineKind::Docker {
             let body = serde_json::to_value(docker::create_body(&spec, limits, info)).expect("JSON");
             let host = &body["HostConfig"];
-            let mounts = host["Binds"].as_array().expect("mounts");
-            let mounts = mounts.iter().map(|bind| bind.as_str().expect("text").to_owned()).collect();
+            let mounts = if info.selinux {
+                let binds = host["Binds"].as_array().expect("mounts").iter();
+                binds.map(|bind| bind.as_str().expect("text").to_owned()).collect()
+            } else {
+                let mounts = host["Mounts"].as_array().expect("mounts").iter();
+                let text =
+                    |mount: &serde_json::Value, key: &str| mount[key].as_str().expect("text").to_owned();
+                mounts
+                    .map(|mount| {
+                        let access = if mount["ReadOnly"] == true { "ro" } else { "rw" };
+                        format!("{}:{}:{access}", text(mount, "Source"), text(mount, "Target"))
+                    })
+                    .collect()
+            };
             let rights = serde_json::json!({
                 "user": body["User"], "read_only": host["ReadonlyRootfs"], "drop": host["CapDrop"],
                 "add": host["CapAdd"], "no_new": host["SecurityOpt"] == serde_json::json!(["no-new-privileges"]),
@@ -383,7 +395,7 @@ mod tests {
             "memory": 512 << 20, "pids": 128, "files": 16384, "tty": false, "stop": 30, "check": 5_000_000_000_u64,
         });
         let wanted_mounts = [
-            format!("{at}/conf:/soc/conf:ro"),
+            format!("{at}/setup/conf:/soc/conf:ro"),
             format!("{at}/setup/run:/soc/setup/run:rw"),
             format!("{at}/logs:/soc/logs:rw"),
             format!("{at}/spool/stage:/soc/spool/stage:rw"),
@@ -451,6 +463,28 @@ mod tests {
         let body = podman::create_body(&spec, limits, &old);
         assert_eq!(body.get("resource_limits"), None);
         assert_eq!(body["userns"]["nsmode"], "keep-id");
+    }
+
+    #[test]
+    fn the_process_is_the_operators_in_every_network_of_podman() {
+        use network::Attachment::{Bridge, Host, Slirp4netns};
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let of = |rootless, attachment| {
+            let info = info(EngineKind::Podman, rootless);
+            let mut spec = spec(dir.path(), &info, Mode::Stage, 1514);
+            spec.network.attachment = attachment;
+            let (limits, _) = spec.limits_for(&info, HOST);
+            let body = podman::create_body(&spec, limits, &info);
+            (body["user"].as_str().expect("text").to_owned(), body.get("userns").cloned())
+        };
+        let keep_id = Some(serde_json::json!({"nsmode": "keep-id"}));
+        assert_eq!(of(true, Host), ("1001:1002".to_owned(), keep_id));
+        // Root inside is the operator outside; `keep-id` here is what Podman deadlocks over.
+        assert_eq!(of(true, Slirp4netns), ("0:0".to_owned(), None));
+        assert_eq!(of(true, Bridge), ("0:0".to_owned(), None));
+        for attachment in [Host, Bridge] {
+            assert_eq!(of(false, attachment), ("1001:1002".to_owned(), None));
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! A container in Docker's words: the body of `POST /containers/create`.
 
 use super::Info;
-use super::container::{ContainerSpec, EngineLimits, MAX_LOG_BYTES};
+use super::container::{ContainerSpec, EngineLimits, MAX_LOG_BYTES, Mount};
 use super::network::{Attachment, Publish};
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, PortBinding, ResourcesUlimits,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, MountType, PortBinding,
+    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +17,8 @@ const LOG_FILES: u64 = 2;
 pub fn create_body(spec: &ContainerSpec, limits: EngineLimits, info: &Info) -> ContainerCreateBody {
     let publish = spec.network.publish.as_slice();
     let host_config = HostConfig {
-        binds: Some(spec.mounts.iter().map(|mount| bind(mount, info.selinux)).collect()),
+        binds: info.selinux.then(|| spec.mounts.iter().map(bind).collect()),
+        mounts: (!info.selinux).then(|| spec.mounts.iter().map(mount).collect()),
         network_mode: Some(
             match spec.network.attachment {
                 Attachment::Host => "host",
@@ -81,10 +82,23 @@ pub fn create_body(spec: &ContainerSpec, limits: EngineLimits, info: &Info) -> C
     }
 }
 
-fn bind(mount: &super::container::Mount, selinux: bool) -> String {
+/// Where a source is missing, this is an error; with the older form of [`bind`], Docker makes a directory of root's in
+/// its place, in DIR, also when it starts the container again after a reboot.
+fn mount(mount: &Mount) -> bollard::models::Mount {
+    bollard::models::Mount {
+        typ: Some(MountType::BIND),
+        source: Some(mount.source.display().to_string()),
+        target: Some(mount.target.clone()),
+        read_only: Some(!mount.writable),
+        ..bollard::models::Mount::default()
+    }
+}
+
+/// The older form is the only one that can label: `Z` gives the file this container's own SELinux label. The system's
+/// files must keep theirs.
+fn bind(mount: &Mount) -> String {
     let access = if mount.writable { "rw" } else { "ro" };
-    // `Z` gives the file this container's own SELinux label; the system's files must keep theirs.
-    let label = if selinux && mount.own { ",Z" } else { "" };
+    let label = if mount.own { ",Z" } else { "" };
     format!("{}:{}:{access}{label}", mount.source.display(), mount.target)
 }
 

@@ -20,7 +20,9 @@
 //! # What differs between the engines (Podman 4.3.1, Docker 20.10.24, both tried)
 //!
 //! - Podman's Docker-compatible `create` ignores `Ulimits`, so a Podman container is created through the endpoint of
-//!   its own API. Both endpoints take `keep-id`: the process's user on the host is then the operator.
+//!   its own API.
+//! - Rootless Podman with `keep-id` has the operator as user inside and outside. With a network of the container's own
+//!   it hangs over restarting after a crash, and answers nobody any more; [`container`]'s translation avoids the pair.
 //! - Podman knows states that Docker does not (`stopped`, `configured`, `initialized`), and bollard's enum refuses
 //!   them; `inspect` therefore reads the plain JSON.
 //! - Podman makes an added capability ambient for a user other than root; Docker does not, so there it is lost at
@@ -29,6 +31,7 @@
 //! - Podman runs health checks through systemd timers. Without systemd its containers stay `starting` for ever, so
 //!   nothing may wait for `healthy`.
 
+mod answers;
 mod connect;
 pub mod container;
 mod docker;

@@ -11,6 +11,23 @@
 //! | Docker, rootless | any | none: its network is not the host's |
 //!
 //! "Privileged" is below the kernel's `net.ipv4.ip_unprivileged_port_start`, 1024 unless changed.
+//!
+//! # What the container sees of a sender
+//!
+//! Measured with a sender in a network namespace of its own, UDP and TCP (Podman 4.3.1, Docker 20.10.24):
+//!
+//! | network | remote sender | sender on this machine |
+//! |---|---|---|
+//! | host, every engine | its address | its address |
+//! | bridge, Docker | its address | the bridge's, 172.17.0.1 |
+//! | bridge, Podman as root | its address | the bridge's, 10.88.0.1 |
+//! | slirp4netns with its own port handler, rootless Podman | its address | 10.0.2.2 |
+//! | bridge, rootless Podman | the engine's, always | the engine's |
+//!
+//! Docker sets the kernel's forwarding policy to drop what is not for its own containers, so Podman's bridge is
+//! unreachable from outside where Docker runs too. Docker publishes over IPv6 through a proxy process (no ip6tables by
+//! default), which would hide senders; therefore IPv4 only. A container of Docker's that runs as an ordinary user has an
+//! added capability in its bounding set only, and binding a privileged port fails with "permission denied".
 
 use crate::error::{Code, Error, Result};
 use crate::settings::{EngineKind, Network};
@@ -148,7 +165,8 @@ fn host(port: u16, privileged: bool) -> NetworkPlan {
 
 fn docker_bridge(port: u16, addresses: &[IpAddr]) -> Result<NetworkPlan> {
     let remark = format!(
-        "Docker publishes port {port} on IPv4 only: over IPv6 its proxy would hide the senders' addresses"
+        "Docker publishes port {port} on IPv4 only, because over IPv6 its proxy would hide the senders' addresses; \
+         programs on this machine itself appear with the address of Docker's bridge"
     );
     published(Attachment::Bridge, port, addresses, vec![remark])
 }

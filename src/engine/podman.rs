@@ -25,7 +25,6 @@ pub fn create_body(spec: &ContainerSpec, limits: EngineLimits, info: &Info) -> V
     set("name", json!(spec.name));
     set("image", json!(spec.image));
     set("command", json!(spec.args));
-    set("user", json!(spec.user_text()));
     set("work_dir", json!(DIR_INSIDE));
     set("terminal", json!(false));
     set("labels", json!(spec.labels));
@@ -50,8 +49,12 @@ pub fn create_body(spec: &ContainerSpec, limits: EngineLimits, info: &Info) -> V
     if spec.network.bind_capability {
         set("cap_add", json!(["NET_BIND_SERVICE"]));
     }
-    if info.rootless {
-        // The user inside is then the user outside; as root the two are the same anyway.
+    // As root, the user inside is the user outside. Rootless, root inside is the operator outside, and `keep-id` makes
+    // it the same number again. Podman 4.3.1 deadlocks over restarting a crashed container that has `keep-id` and a
+    // network of its own, and then answers nobody; so there it is root inside, with as few rights.
+    let same_inside = !info.rootless || spec.network.attachment == Attachment::Host;
+    set("user", json!(if same_inside { spec.user_text() } else { "0:0".to_owned() }));
+    if info.rootless && same_inside {
         set("userns", json!({"nsmode": "keep-id"}));
     }
     match spec.network.attachment {

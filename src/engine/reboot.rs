@@ -87,6 +87,10 @@ const ASKING: Duration = Duration::from_secs(5);
 async fn word(program: &str, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    // `su` leaves it unset, and `systemctl --user` finds its way by it.
+    if let Some(dir) = super::connect::runtime_dir(rustix::process::geteuid().as_raw()) {
+        command.env("XDG_RUNTIME_DIR", dir);
+    }
     let output = tokio::time::timeout(ASKING, command.output()).await.ok()?.ok()?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -173,8 +173,11 @@ impl Relay {
             }
         }
         drop(self.listener);
-        // The command removes its directory too, and may have been first.
+        // The command removes its directory too and may have been first; one that was killed leaves it to the helper.
         let _ = std::fs::remove_file(&self.socket);
+        if let Some(dir) = self.socket.parent().filter(|dir| PrivateDir::is_name(dir)) {
+            let _ = std::fs::remove_dir(dir);
+        }
         if let Some(service) = self.service.take() {
             service.stop().await;
         }

@@ -2,8 +2,8 @@
 
 use super::container::HostLimits;
 use super::{
-    Connection, ContainerInfo, ContainerSpec, ContainerState, Engine, ImageInfo, Info, OnProgress, Progress,
-    docker, http, podman,
+    Connection, ContainerInfo, ContainerSpec, Engine, ImageInfo, Info, OnProgress, Progress, answers, docker,
+    http, podman,
 };
 use crate::error::{Code, Error, Result};
 use crate::settings::EngineKind;
@@ -79,6 +79,12 @@ fn status_of(error: &ApiError) -> Option<u16> {
     }
 }
 
+/// Whether a stream of messages ended well: bollard 0.21.1 takes the second half of a last CRLF, where it comes in a read
+/// of its own, for the beginning of another message.
+fn is_end(error: &ApiError) -> bool {
+    error.to_string().contains("bytes remaining on stream")
+}
+
 /// What a failed start was about: a port in use has its own code, because it has its own remedy.
 fn start_failed(doing: &str, error: ApiError) -> Error {
     let taken = matches!(&error, ApiError::DockerResponseServerError { message, .. }
@@ -131,115 +137,22 @@ async fn get(socket: &Path, doing: &str, path: &str) -> Result<(StatusCode, Valu
 /// What the engine behind a socket says of itself.
 pub(super) async fn info(socket: &Path) -> Result<Info> {
     let doing = "asking the container engine for its version";
-    let ok = |(status, answer): (StatusCode, Value)| {
+    let ask = async |path: &str| {
+        let (status, answer) = get(socket, doing, path).await?;
         if status.is_success() {
             Ok(answer)
         } else {
             Err(Error::new(Code::EngineRefused, format!("{doing}: {}", http::message(&answer))))
         }
     };
-    let version = ok(get(socket, doing, "/version").await?)?;
-    let podman = version["Components"]
-        .as_array()
-        .and_then(|parts| parts.iter().find(|part| part["Name"] == "Podman Engine"));
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    if let Some(podman) = podman {
-        let api = text(&podman["Details"]["APIVersion"]);
-        let host = &ok(get(socket, doing, &format!("/v{api}/libpod/info")).await?)?["host"];
-        let rootless = host["security"]["rootless"].as_bool().unwrap_or(false);
-        let cgroup_version = if host["cgroupVersion"] == "v2" { 2 } else { 1 };
-        let controllers = host["cgroupControllers"].as_array();
-        // As root every controller is there; an ordinary user has those that systemd delegated, and none on v1.
-        let has = |name: &str| {
-            !rootless
-                || (cgroup_version == 2 && controllers.is_some_and(|list| list.iter().any(|one| one == name)))
-        };
-        return Ok(Info {
-            kind: EngineKind::Podman,
-            version: text(&podman["Version"]),
-            api,
-            rootless,
-            cgroup_version,
-            memory_limit: has("memory"),
-            pids_limit: has("pids"),
-            selinux: host["security"]["selinuxEnabled"].as_bool().unwrap_or(false),
-            remaps_users: false,
-        });
+    let version = ask("/version").await?;
+    match answers::podman_api(&version) {
+        Some(api) => {
+            let info = ask(&format!("/v{api}/libpod/info")).await?;
+            Ok(answers::podman_info(&version, &info))
+        }
+        None => Ok(answers::docker_info(&version, &ask("/info").await?)),
     }
-    let info = ok(get(socket, doing, "/info").await?)?;
-    let option = |name: &str| {
-        info["SecurityOptions"].as_array().is_some_and(|all| {
-            all.iter().filter_map(Value::as_str).any(|one| one.split(',').any(|part| part == name))
-        })
-    };
-    Ok(Info {
-        kind: EngineKind::Docker,
-        version: text(&version["Version"]),
-        api: text(&version["ApiVersion"]),
-        rootless: option("name=rootless"),
-        cgroup_version: if info["CgroupVersion"] == "2" { 2 } else { 1 },
-        memory_limit: info["MemoryLimit"].as_bool().unwrap_or(false),
-        pids_limit: info["PidsLimit"].as_bool().unwrap_or(false),
-        selinux: option("name=selinux"),
-        remaps_users: option("name=userns"),
-    })
-}
-
-/// `repository:latest` where neither tag nor digest is given; Docker would pull every tag.
-fn with_tag(reference: &str) -> String {
-    let last = reference.rsplit('/').next().unwrap_or(reference);
-    if last.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
-}
-
-/// The name or id in what an engine says after loading; the last one where there are more.
-fn loaded(text: &str) -> Option<&str> {
-    text.lines().rev().find_map(|line| {
-        let names = ["Loaded image: ", "Loaded image ID: ", "Loaded image(s): "]
-            .iter()
-            .find_map(|start| line.trim().strip_prefix(start))?;
-        names.rsplit(',').next().map(str::trim).filter(|name| !name.is_empty())
-    })
-}
-
-/// Reads the JSON of an inspected container, which is the same in both engines but for its states.
-fn container_info(value: &Value) -> ContainerInfo {
-    let state = &value["State"];
-    let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(ToOwned::to_owned);
-    let exit_code = state["ExitCode"].as_i64().unwrap_or(0);
-    let status = text(&state["Status"]).unwrap_or_default();
-    ContainerInfo {
-        state: match status.as_str() {
-            "created" | "configured" | "initialized" => ContainerState::Created,
-            "running" => ContainerState::Running,
-            "exited" | "stopped" | "dead" => ContainerState::Exited(exit_code),
-            _ => ContainerState::Other(status),
-        },
-        image_id: {
-            let id = text(&value["Image"]).unwrap_or_default();
-            if id.contains(':') { id } else { format!("sha256:{id}") }
-        },
-        // Go's zero time.
-        started_at: text(&state["StartedAt"]).filter(|time| !time.starts_with("0001-")),
-        restarts: value["RestartCount"].as_u64().unwrap_or(0),
-        health: text(&state["Health"]["Status"]).filter(|health| health != "none"),
-        exit_code,
-        oom_killed: state["OOMKilled"].as_bool().unwrap_or(false),
-        labels: value["Config"]["Labels"]
-            .as_object()
-            .map(|labels| {
-                labels
-                    .iter()
-                    .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-                    .collect()
-            })
-            .unwrap_or_default(),
-        pid: state["Pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
-    }
-}
-
-/// One line of output for a terminal: what the process wrote may hold what a sender wrote.
-fn printable(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// The archive in pieces, counting what was handed over.
@@ -297,6 +210,7 @@ impl Engine for Connection {
                 tokio::select! {
                     answer = answers.next() => match answer {
                         Some(Ok(answer)) => text.push_str(answer.stream.as_deref().unwrap_or_default()),
+                        Some(Err(error)) if is_end(&error) => break,
                         Some(Err(error)) => return Err(refused(Code::ImageLoadFailed, doing, error)),
                         None => break,
                     },
@@ -315,7 +229,7 @@ impl Engine for Connection {
             Ok(text)
         })
         .await?;
-        let reference = loaded(&text).ok_or_else(|| {
+        let reference = answers::loaded(&text).ok_or_else(|| {
             Error::new(Code::ImageLoadFailed, format!("{doing}: the engine answered {:?}", text.trim()))
         })?;
         let image = self.image(reference).await?.ok_or_else(|| {
@@ -325,7 +239,7 @@ impl Engine for Connection {
     }
 
     async fn pull_image(&self, reference: &str, progress: OnProgress<'_>) -> Result<String> {
-        let reference = with_tag(reference);
+        let reference = answers::with_tag(reference);
         let doing = format!("pulling {reference}");
         let client = self.client(PULL)?;
         let options = query::CreateImageOptionsBuilder::new().from_image(&reference).build();
@@ -343,11 +257,12 @@ impl Engine for Connection {
                         let detail = progress_detail.unwrap_or_default();
                         let bytes = |value: Option<i64>| value.and_then(|n| u64::try_from(n).ok());
                         progress(Progress {
-                            step: printable(status.unwrap_or_default().trim()),
+                            step: answers::printable(status.unwrap_or_default().trim()),
                             done_bytes: bytes(detail.current).unwrap_or(0),
                             total_bytes: bytes(detail.total).filter(|total| *total > 0),
                         });
                     }
+                    Some(Err(error)) if is_end(&error) => return Ok(()),
                     Some(Err(error)) => return Err(refused(Code::ImagePullFailed, &doing, error)),
                     None => return Ok(()),
                 }
@@ -421,6 +336,15 @@ impl Engine for Connection {
                     if status == StatusCode::CONFLICT || message.contains("is already in use") {
                         return Err(exists());
                     }
+                    if message.contains("/etc/subuid") {
+                        return Err(Error::new(
+                            Code::SubordinateIdsMissing,
+                            format!(
+                                "{doing}: {message}; as root run `usermod --add-subuids FIRST-LAST --add-subgids \
+                                 FIRST-LAST USER` with a range of 65536 that nobody else has"
+                            ),
+                        ));
+                    }
                     return Err(Error::new(Code::EngineRefused, format!("{doing}: {message}")));
                 }
                 let warnings = answer["Warnings"].as_array().into_iter().flatten();
@@ -455,7 +379,7 @@ impl Engine for Connection {
         if !status.is_success() {
             return Err(Error::new(Code::EngineRefused, format!("{doing}: {}", http::message(&answer))));
         }
-        Ok(Some(container_info(&answer)))
+        Ok(Some(answers::container_info(&answer)))
     }
 
     async fn stop(&self, name: &str, timeout: Duration) -> Result<()> {
@@ -513,7 +437,7 @@ impl Engine for Connection {
                 }
             }
             let text = String::from_utf8_lossy(&text);
-            let lines: Vec<String> = text.lines().map(printable).collect();
+            let lines: Vec<String> = text.lines().map(answers::printable).collect();
             let surplus = lines.len().saturating_sub(last_lines);
             Ok(lines.into_iter().skip(surplus).collect())
         })
@@ -529,78 +453,10 @@ fn message_is_about_starting(error: &ApiError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
-    fn every_state_that_an_engine_knows_is_read() {
-        use ContainerState::{Created, Exited, Other, Running};
-        for (status, wanted) in [
-            ("created", Created),
-            ("configured", Created),
-            ("initialized", Created),
-            ("running", Running),
-            ("exited", Exited(3)),
-            ("stopped", Exited(3)),
-            ("dead", Exited(3)),
-            ("paused", Other("paused".into())),
-            ("stopping", Other("stopping".into())),
-            ("of tomorrow", Other("of tomorrow".into())),
-            ("", Other(String::new())),
-        ] {
-            let info = container_info(&json!({"State": {"Status": status, "ExitCode": 3}, "Image": "abc"}));
-            assert_eq!(info.state, wanted, "{status}");
-            assert_eq!(info.image_id, "sha256:abc");
-        }
-    }
-
-    #[test]
-    fn what_is_not_there_is_none() {
-        let info = container_info(&json!({
-            "State": {"Status": "created", "StartedAt": "0001-01-01T00:00:00Z", "Pid": 0, "Health": {"Status": ""}},
-            "Config": {"Labels": null},
-        }));
-        assert_eq!((info.started_at, info.pid, info.health), (None, None, None));
-        assert!(info.labels.is_empty());
-        let info = container_info(&json!({
-            "State": {"Status": "running", "StartedAt": "2026-11-22T03:49:47.152636259Z", "Pid": 17, "OOMKilled": true,
-                      "Health": {"Status": "healthy"}},
-            "Config": {"Labels": {"a": "b"}}, "RestartCount": 2,
-        }));
-        assert_eq!(info.started_at.as_deref(), Some("2026-11-22T03:49:47.152636259Z"));
-        assert_eq!((info.pid, info.health.as_deref(), info.restarts), (Some(17), Some("healthy"), 2));
-        assert!(info.oom_killed);
-        assert_eq!(info.labels["a"], "b");
-    }
-
-    #[test]
-    fn what_was_loaded_is_found_in_the_engines_words() {
-        for (said, name) in [
-            ("Loaded image: localhost/soc-connector:0.1.0", Some("localhost/soc-connector:0.1.0")),
-            ("Loading layer\nLoaded image: x:1\n", Some("x:1")),
-            ("Loaded image ID: sha256:abc\n", Some("sha256:abc")),
-            ("Loaded image(s): a:1,b:2", Some("b:2")),
-            ("Loaded image: ", None),
-            ("no space left on device", None),
-        ] {
-            assert_eq!(loaded(said), name, "{said}");
-        }
-    }
-
-    #[test]
-    fn one_tag_is_pulled_never_all() {
-        for (given, pulled) in [
-            ("repo.example/soc", "repo.example/soc:latest"),
-            ("repo.example:5000/soc", "repo.example:5000/soc:latest"),
-            ("repo.example:5000/soc:1.2", "repo.example:5000/soc:1.2"),
-            ("repo.example/soc@sha256:abc", "repo.example/soc@sha256:abc"),
-        ] {
-            assert_eq!(with_tag(given), pulled);
-        }
-    }
-
-    #[test]
-    fn output_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\x1b[2Jb\tc\u{9b}d\r"), "a\u{fffd}[2Jb\tc\u{fffd}d\u{fffd}");
+    fn a_path_stays_one_path() {
+        assert_eq!(segment("localhost:5000/soc:1"), "localhost:5000/soc:1");
         assert_eq!(segment("a b?c#%"), "a%20b%3Fc%23%25");
     }
 

@@ -169,6 +169,8 @@ codes! {
         "Look at logs/connector.log; `stop` and `start` bring it up anew.";
     Unhealthy = 504, "The connector runs, but does not do its work: its listener, its spool or its uplink is in trouble.",
         "The message says which; `soc-connector status` and logs/connector.log say more.";
+    InputUnreadable = 505, "The file of messages cannot be read.",
+        "Check its name, its owner and its mode.";
     // --- E6xx: spool and disk ---
     SpoolBusy = 601, "Another process works with the same spool.",
         "Stop the other connector; `soc-connector status` shows it. The lock is the kernel's and is never left behind.";
@@ -182,6 +184,8 @@ codes! {
         "Check the kernel's log and the disk's health. After repeated failures the unreadable place is passed by and counted.";
     SpoolMessageTooLong = 606, "A message is longer than a spool record can be, 16 MiB.",
         "Lower `listener.max_message_bytes`; a longer message is then cut and marked.";
+    SpoolDamaged = 607, "Records on disk do not have the checksum that they were written with.",
+        "The rest of the spool is used as it is; look at the disk (`dmesg`), and at `spool repair` for what is lost.";
     // --- E7xx: uplink ---
     ReceiverUnreachable = 701, "A receiver of the SOC cannot be reached over the network.",
         "Check name resolution, routes and firewalls: port 443 of the SOC's hosts must be reachable, without a proxy. Events are kept until then.";
@@ -192,8 +196,8 @@ codes! {
     ReceiverGarbage = 704, "A receiver answered something that is not the protocol of the stream.",
         "Check that the endpoint in the settings is a Lumberjack v2 (Beats) receiver and not a web server or proxy.";
     // --- E8xx: incubator, test, sample ---
-    IncubatorUnreachable = 801, "The incubator cannot be reached over the network.",
-        "Check name resolution, routes and firewalls: port 443 of the incubator must be reachable, without a proxy.";
+    IncubatorUnreachable = 801, "The incubator cannot be reached over the network, or it ended the connection.",
+        "Check name resolution, routes and firewalls: port 443 of the incubator must be reachable, without a proxy. Where it repeats, check the endpoint `uplink.incubator` in the settings.";
     IncubatorTimeout = 802, "The incubator did not answer in time.",
         "Run the command again; where it repeats, tell the SOC team.";
     IncubatorAnswer = 803, "The incubator answered something else than confirmations.",

@@ -29,8 +29,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bound on an answer, beyond the time that it was asked to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest answer: an incubator answers with a megabyte or with one event.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// Longest answer: an incubator answers with a megabyte or with one event, however large.
+const MAX_ANSWER_BYTES: usize = 32 << 20;
 
 /// An incubator's confirmations, as one client sees them.
 pub struct Confirmations {

@@ -83,14 +83,13 @@ async fn confirmations(
 ) -> Option<Answer> {
     let deadline = Instant::now() + wait;
     // Subscribed before looking, so that nothing comes in between.
-    let mut changes = shared.changes.subscribe();
+    let mut arrivals = shared.arrivals(client);
     loop {
-        changes.mark_unchanged();
         let answer = shared.after(client, after).ok()?;
         if !answer.events.is_empty() || *after == After::Now {
             return Some(answer);
         }
-        match timeout_at(deadline, changes.changed()).await {
+        match timeout_at(deadline, arrivals.changed()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return Some(answer),
         }

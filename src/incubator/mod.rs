@@ -33,11 +33,15 @@ use tokio_rustls::server::TlsStream;
 const MAX_CONNECTIONS: usize = 1024;
 
 /// Connections of one client at the same time: a connector has one stream; `test` and `sample` have one each, and some
-/// linger after a network failure.
-const MAX_CONNECTIONS_OF_CLIENT: usize = 16;
+/// linger after a network failure. What a stream may hold in memory counts as often.
+const MAX_CONNECTIONS_OF_CLIENT: usize = 8;
 
 /// Bound on a handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection to the confirmations ends after so long, whatever it does: one whose client asks and never reads would
+/// stay for ever. Clients connect anew without losing anything, since they have their cursor.
+const CONFIRMATIONS_LIFE: Duration = Duration::from_secs(3600);
 
 /// After a shutdown was asked for, connections have so long to come to an end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -69,13 +73,27 @@ pub struct Incubator {
 struct Shared {
     store: Mutex<Store>,
     begun: Instant,
-    /// Counts up with every event, for those who wait.
-    changes: watch::Sender<u64>,
-    /// Connections by client.
-    clients: Mutex<HashMap<Fingerprint, usize>>,
+    /// Connections by client, and what wakes those that wait for an event.
+    clients: Mutex<HashMap<Fingerprint, Presence>>,
+}
+
+/// A client that has connections.
+#[derive(Default)]
+struct Presence {
+    connections: usize,
+    /// Counts up whenever the client's own events come in.
+    arrivals: watch::Sender<u64>,
 }
 
 impl Shared {
+    fn new(epoch: String, bounds: Bounds) -> Self {
+        Self {
+            store: Mutex::new(Store::new(epoch, bounds)),
+            begun: Instant::now(),
+            clients: Mutex::default(),
+        }
+    }
+
     fn add(&self, client: Fingerprint, events: Vec<Event>) {
         if events.is_empty() {
             return;
@@ -86,7 +104,14 @@ impl Shared {
             store.add(client, event, now);
         }
         drop(store);
-        self.changes.send_modify(|count| *count += 1);
+        if let Some(presence) = lock(&self.clients).get(&client) {
+            presence.arrivals.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Tells when events of a connected client come in from now on.
+    fn arrivals(&self, client: &Fingerprint) -> watch::Receiver<u64> {
+        lock(&self.clients).get(client).expect("who asks is connected").arrivals.subscribe()
     }
 
     fn after(&self, client: &Fingerprint, after: &After) -> std::result::Result<Answer, NoCursor> {
@@ -106,17 +131,11 @@ impl Incubator {
         aws_lc_rs::rand::fill(&mut random)
             .map_err(|error| Error::new(Code::IncubatorBind, "no random numbers").caused_by(error))?;
         let epoch = format!("{:016x}", u64::from_be_bytes(random));
-        let shared = Shared {
-            store: Mutex::new(Store::new(epoch, config.bounds)),
-            begun: Instant::now(),
-            changes: watch::Sender::new(0),
-            clients: Mutex::default(),
-        };
         Ok(Self {
             stream: listen(config.stream).await?,
             confirmations: listen(config.confirmations).await?,
             tls: TlsAcceptor::from(config.tls),
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared::new(epoch, config.bounds)),
         })
     }
 
@@ -208,7 +227,10 @@ async fn connection(
     let ended = if is_stream {
         stream::serve(&shared, client, stream).await.map_err(|broken| broken.to_string())
     } else {
-        confirmations::serve(shared, client, stream).await.map_err(|error| error.to_string())
+        match timeout(CONFIRMATIONS_LIFE, confirmations::serve(shared, client, stream)).await {
+            Ok(ended) => ended.map_err(|error| error.to_string()),
+            Err(_) => Ok(()),
+        }
     };
     match ended {
         Ok(()) => tracing::info!(%peer, %client, endpoint, "a client has left"),
@@ -231,11 +253,11 @@ struct Guest {
 impl Guest {
     fn enter(shared: Arc<Shared>, client: Fingerprint) -> Option<Self> {
         let mut clients = lock(&shared.clients);
-        let count = clients.entry(client).or_default();
-        if *count >= MAX_CONNECTIONS_OF_CLIENT {
+        let presence = clients.entry(client).or_default();
+        if presence.connections >= MAX_CONNECTIONS_OF_CLIENT {
             return None;
         }
-        *count += 1;
+        presence.connections += 1;
         drop(clients);
         Some(Self { shared, client })
     }
@@ -244,11 +266,14 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         let mut clients = lock(&self.shared.clients);
-        if let Some(count) = clients.get_mut(&self.client) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(presence) = clients.get_mut(&self.client) {
+            presence.connections -= 1;
+            if presence.connections == 0 {
                 clients.remove(&self.client);
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

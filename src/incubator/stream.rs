@@ -22,17 +22,6 @@ const MAX_KEEPALIVES: u32 = 12;
 /// What is read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A client's connection may make the decoder hold so much: more than the largest event that our own uplink sends, far
-/// below what would let a few clients use up the machine. An event that is refused is sent again for ever and holds up
-/// all others. The largest is that of 1 MiB, the most that a listener can be set to, of control characters: six bytes
-/// each in JSON, twice in the event, and once more in base64 where one byte is not UTF-8, which makes 14 MB.
-const LIMITS: Limits = Limits {
-    window_events: 65_536,
-    event_bytes: 16 << 20,
-    compressed_bytes: 8 << 20,
-    decompressed_bytes: 32 << 20,
-};
-
 /// Why a stream ended, other than by the client's goodbye.
 #[derive(Debug)]
 pub(super) enum Broken {
@@ -74,7 +63,7 @@ pub(super) async fn serve(
     client: Fingerprint,
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
 ) -> Result<(), Broken> {
-    let mut decoder = Decoder::new(LIMITS);
+    let mut decoder = Decoder::new(Limits::RECEIVER);
     let mut input = vec![0; READ_BYTES];
     let mut window = Window::default();
     let mut keepalives = 0;

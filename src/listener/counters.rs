@@ -1,16 +1,17 @@
 //! What came in, counted without a lock.
 
+use crate::batch::{Batch, Transport};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Counters since the start of the process.
 #[derive(Debug, Default)]
 pub struct Counters {
-    pub(super) udp_messages: AtomicU64,
-    pub(super) udp_bytes: AtomicU64,
-    pub(super) tcp_messages: AtomicU64,
-    pub(super) tcp_bytes: AtomicU64,
-    pub(super) cut: AtomicU64,
+    udp_messages: AtomicU64,
+    udp_bytes: AtomicU64,
+    tcp_messages: AtomicU64,
+    tcp_bytes: AtomicU64,
+    cut: AtomicU64,
     pub(super) connections: AtomicU64,
     pub(super) connections_total: AtomicU64,
     pub(super) connections_refused: AtomicU64,
@@ -41,6 +42,22 @@ pub struct Snapshot {
 }
 
 impl Counters {
+    /// Counts a batch of one input, which is never empty.
+    pub(super) fn count(&self, batch: &Batch) {
+        let (mut cut, mut udp) = (0, false);
+        for (origin, _) in batch.iter() {
+            cut += u64::from(origin.cut);
+            udp = origin.transport == Transport::Udp;
+        }
+        let (messages, bytes) =
+            if udp { (&self.udp_messages, &self.udp_bytes) } else { (&self.tcp_messages, &self.tcp_bytes) };
+        messages.fetch_add(batch.len() as u64, Relaxed);
+        bytes.fetch_add(batch.size_bytes() as u64, Relaxed);
+        if cut > 0 {
+            self.cut.fetch_add(cut, Relaxed);
+        }
+    }
+
     /// Reads all of them; each is exact, together they are of nearly the same moment.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {

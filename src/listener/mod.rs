@@ -46,7 +46,11 @@ impl Shared {
     /// Hands a batch on, less the probes in it. False when nobody takes batches any more.
     async fn hand_on(&self, batch: Batch) -> bool {
         let batch = if self.probes.armed() { self.probes.pick_out(batch) } else { batch };
-        batch.is_empty() || self.sink.send(batch).await.is_ok()
+        if batch.is_empty() {
+            return true;
+        }
+        self.counters.count(&batch);
+        self.sink.send(batch).await.is_ok()
     }
 }
 

@@ -202,19 +202,13 @@ impl Connection {
         let mut batch = Batch::default();
         let received = self.shared.clock.now();
         let source = self.source;
-        let mut cuts = 0;
         let mut sink = |Frame { message, cut }: Frame<'_>| {
-            cuts += u64::from(cut);
             batch.push(Origin { received, source, transport: Transport::Tcp, cut }, message);
         };
         match data {
             Some(data) => self.framer.push(data, &mut sink),
             None => self.framer.finish(&mut sink),
         }
-        let counters = &self.shared.counters;
-        counters.tcp_messages.fetch_add(batch.len() as u64, Relaxed);
-        counters.tcp_bytes.fetch_add(batch.size_bytes() as u64, Relaxed);
-        counters.cut.fetch_add(cuts, Relaxed);
         batch
     }
 }

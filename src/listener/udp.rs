@@ -7,7 +7,6 @@ use rustix::net::{RecvFlags, SocketAddrAny, recvfrom};
 use socket2::SockRef;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::UdpSocket;
 
 /// No UDP datagram is longer (RFC 768: 16 bits of length).
@@ -82,16 +81,11 @@ fn drain(
                 };
                 let source = SocketAddr::new(source.ip().to_canonical(), source.port());
                 batch.push(Origin { received, source, transport: Transport::Udp, cut }, message);
-                if cut {
-                    shared.counters.cut.fetch_add(1, Relaxed);
-                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             // An ICMP error of some other host's making; the socket goes on.
             Err(error) => tracing::debug!(%error, "UDP receive"),
         }
     }
-    shared.counters.udp_messages.fetch_add(batch.len() as u64, Relaxed);
-    shared.counters.udp_bytes.fetch_add(batch.size_bytes() as u64, Relaxed);
     batch
 }

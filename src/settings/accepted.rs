@@ -14,6 +14,12 @@ pub fn load_accepted(install: &Install) -> Result<Settings> {
     parse(&text, &path)
 }
 
+/// The settings that `reset` put aside; none where there are none that can be read.
+pub fn load_old(install: &Install) -> Option<Settings> {
+    let path = install.old_settings_file();
+    parse(&std::fs::read_to_string(&path).ok()?, &path).ok()
+}
+
 /// The settings for `run`: the accepted ones; where there was no setup (a service without a container), the file that
 /// people edit. In the container only the accepted ones are there, under the latter's name.
 pub fn load_in_force(install: &Install) -> Result<Settings> {

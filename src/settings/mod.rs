@@ -18,7 +18,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use accepted::{load_accepted, load_in_force};
+pub use accepted::{load_accepted, load_in_force, load_old};
 pub use edit::{Change, Changes, edit};
 pub use file::{load, prepare};
 pub use parse::parse;

@@ -6,10 +6,13 @@
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+
+/// Levels of directories that an installation makes for a spool, `spool/stage`: their names have to reach the disk too.
+const NEW_LEVELS: usize = 2;
 
 /// A file's name and size in bytes, as a directory lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +47,8 @@ pub trait Held: Send + Sync {}
 
 /// A file system.
 pub trait FileSystem: Send + Sync + 'static {
-    /// Makes a directory and its parents where they are missing, for this user alone (mode 0700).
+    /// Makes a directory and its parents where they are missing, for this user alone (mode 0700); their names are on the
+    /// disk when this returns.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// The plain files in a directory, in any order.
@@ -118,7 +122,14 @@ impl Held for RealLock {}
 
 impl FileSystem for RealFileSystem {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir)
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        // One that was there already may have been made with other rights, or be someone else's: then reading decides.
+        let _ = fs::set_permissions(dir, Permissions::from_mode(0o700));
+        for parent in dir.ancestors().skip(1).take(NEW_LEVELS) {
+            // In a container the parent may not be this user's to open; then it was not made here either.
+            let _ = fs::File::open(parent).and_then(|parent| parent.sync_all());
+        }
+        Ok(())
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {

@@ -33,11 +33,6 @@ impl Index {
         self.segments.front()
     }
 
-    /// The segments in order.
-    pub fn iter(&self) -> impl Iterator<Item = &Segment> {
-        self.segments.iter()
-    }
-
     /// The first segment that holds `seq` or something behind it.
     pub fn find(&self, seq: u64) -> Option<&Segment> {
         let at = self.segments.partition_point(|segment| segment.last_seq < seq);

@@ -38,7 +38,8 @@ pub trait Queue: Send + Sync + 'static {
     fn id(&self) -> &str;
 
     /// The next durable events behind `seq`, at most so many and about so many bytes (at least one event), or nothing
-    /// where there are none yet. Numbers are missing only where a record on disk was damaged.
+    /// where there are none yet. Numbers are missing only where a record on disk was damaged, or where the oldest
+    /// events were dropped because the spool was full and the operator wants that.
     fn read_after(&self, seq: u64, max_events: usize, max_bytes: usize) -> Result<Option<Chunk>>;
 
     /// All events up to this one have been acknowledged; 0 where none was.

@@ -30,7 +30,7 @@ pub struct Read {
     pub chunk: Option<Chunk>,
     /// Numbers, first and last, that are not in the segment though they should be.
     pub lost: Vec<(u64, u64)>,
-    /// Bytes that are no record: position and content.
+    /// The bytes in the place of what is lost: position and content.
     pub damaged: Vec<(Name, u64, Vec<u8>)>,
 }
 
@@ -41,6 +41,8 @@ struct Position {
     next: u64,
     /// Where the records end, in a complete segment.
     end: u64,
+    /// Bytes in front of the next record that are none.
+    damaged: Vec<(Name, u64, Vec<u8>)>,
 }
 
 /// Where the uplink reads.
@@ -70,18 +72,15 @@ impl Reader {
         }
         let number = segment.name.number;
         let result = self.read_segment(fs, dir, seed, segment, from, limit);
-        match &result {
-            Ok(read) => {
-                if self.failed.is_some_and(|(failed, times)| failed != number || times < ATTEMPTS) {
-                    self.failed = None;
-                }
-                self.cached.clone_from(&read.chunk);
+        if let Ok(read) = &result {
+            if self.failed.is_some_and(|(failed, times)| failed != number || times < ATTEMPTS) {
+                self.failed = None;
             }
-            Err(_) => {
-                self.position = None;
-                let times = self.failed.filter(|(failed, _)| *failed == number).map_or(0, |(_, times)| times);
-                self.failed = Some((number, times.saturating_add(1)));
-            }
+            self.cached.clone_from(&read.chunk);
+        } else {
+            self.position = None;
+            let times = self.failed.filter(|(failed, _)| *failed == number).map_or(0, |(_, times)| times);
+            self.failed = Some((number, times.saturating_add(1)));
         }
         result
     }
@@ -122,12 +121,13 @@ impl Reader {
             if salvage {
                 scanner.set_salvage();
             }
-            self.position = Some(Position { number, scanner, next: segment.name.first_seq, end });
+            self.position =
+                Some(Position { number, scanner, next: segment.name.first_seq, end, damaged: Vec::new() });
         }
         let position = self.position.as_mut().expect("set above");
         let end = if segment.end == u64::MAX { position.end } else { segment.end };
         let mut read = Read::default();
-        let mut batch = Batch::default();
+        let mut batch = Batch::with_capacity(0, BATCH_BYTES);
         let mut batch_seq = from;
         while position.next <= limit && batch.size_bytes() < BATCH_BYTES && batch.len() < BATCH_EVENTS {
             match position.scanner.step(end, &(position.next..segment.last_seq + 1))? {
@@ -138,7 +138,9 @@ impl Reader {
                             break;
                         }
                         read.lost.push((position.next, record.seq - 1));
+                        read.damaged.append(&mut position.damaged);
                     }
+                    position.damaged.clear();
                     position.next = record.seq + 1;
                     if record.seq > limit {
                         // Only behind damage: the numbers up to the limit are lost, this one is for later.
@@ -155,16 +157,17 @@ impl Reader {
                 }
                 Step::Corrupt(range) => {
                     let kept = range.start..range.end.min(range.start + DAMAGED_BYTES);
-                    read.damaged.push((segment.name, range.start, position.scanner.raw(kept)));
+                    position.damaged.push((segment.name, range.start, position.scanner.raw(kept)));
                 }
                 Step::End(_) if !batch.is_empty() => break,
                 Step::End(torn) => {
                     if torn > 0 {
                         let start = position.scanner.offset();
                         let kept = start..(start + torn).min(start + DAMAGED_BYTES);
-                        read.damaged.push((segment.name, start, position.scanner.raw(kept)));
+                        position.damaged.push((segment.name, start, position.scanner.raw(kept)));
                     }
                     read.lost.push((position.next, segment.last_seq));
+                    read.damaged.append(&mut position.damaged);
                     position.next = segment.last_seq + 1;
                 }
             }

@@ -87,20 +87,13 @@ pub fn recover(fs: &dyn FileSystem, dir: &Path, fresh: &Fresh) -> io::Result<Rec
         }
     }
     names.sort_by_key(|(name, _)| name.number);
-    let mut state = match loaded.state {
-        Some(state) => {
-            findings.state =
-                if loaded.bad_slots == 0 { StateFound::Intact } else { StateFound::OneSlotDamaged };
-            state
-        }
-        None => {
-            findings.state = if loaded.bad_slots > 0 || !names.is_empty() {
-                StateFound::Rebuilt
-            } else {
-                StateFound::Created
-            };
-            rebuilt(fs, dir, &names, fresh)
-        }
+    let mut state = if let Some(state) = loaded.state {
+        findings.state = if loaded.bad_slots == 0 { StateFound::Intact } else { StateFound::OneSlotDamaged };
+        state
+    } else {
+        let nothing = loaded.bad_slots == 0 && names.is_empty();
+        findings.state = if nothing { StateFound::Created } else { StateFound::Rebuilt };
+        rebuilt(fs, dir, &names, fresh)
     };
     let rebuilt = loaded.state.is_none();
 
@@ -141,7 +134,7 @@ pub fn recover(fs: &dyn FileSystem, dir: &Path, fresh: &Fresh) -> io::Result<Rec
         }
         let from = durable_seq + 1;
         let found = scan(fs, dir, name, durable_len.max(HEADER_BYTES), len, from, &state)?;
-        findings.bytes_scanned += found.scanned_bytes;
+        findings.bytes_scanned += found.bytes_read;
         findings.torn_bytes += found.torn_bytes;
         damaged.extend(found.damaged);
         for chunk in found.chunks {
@@ -236,7 +229,7 @@ fn missing(sealed: &[Segment], rewrite: &[Chunk], acknowledged: u64, last: u64) 
 struct Scanned {
     chunks: Vec<Chunk>,
     torn_bytes: u64,
-    scanned_bytes: u64,
+    bytes_read: u64,
     damaged: Vec<(Name, u64, Vec<u8>)>,
 }
 
@@ -283,7 +276,7 @@ fn scan(
         }
     }
     push(&mut scanned.chunks, batch_seq, &mut batch);
-    scanned.scanned_bytes = len.saturating_sub(at);
+    scanned.bytes_read = len.saturating_sub(at);
     Ok(scanned)
 }
 

@@ -31,8 +31,8 @@ use std::ops::Range;
 pub const HEADER_BYTES: u64 = 64;
 /// Bytes behind the last record of a complete segment.
 pub const FOOTER_BYTES: u64 = 64;
-const HEADER_MAGIC: &[u8; 8] = b"SOCSPSEG";
-const FOOTER_MAGIC: &[u8; 8] = b"SOCSPEND";
+const HEADER_MAGIC: [u8; 8] = *b"SOCSPSEG";
+const FOOTER_MAGIC: [u8; 8] = *b"SOCSPEND";
 const VERSION: u32 = 1;
 
 /// Bytes asked of the disk at once: large enough for a disk's full speed, small beside the memory limit.
@@ -100,7 +100,7 @@ impl Header {
     /// The bytes on disk.
     pub fn encode(&self) -> [u8; HEADER_BYTES as usize] {
         let mut bytes = [0; HEADER_BYTES as usize];
-        bytes[0..8].copy_from_slice(HEADER_MAGIC);
+        bytes[0..8].copy_from_slice(&HEADER_MAGIC);
         bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.seed.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.id);
@@ -152,7 +152,7 @@ impl Footer {
     /// The bytes on disk.
     pub fn encode(&self) -> [u8; FOOTER_BYTES as usize] {
         let mut bytes = [0; FOOTER_BYTES as usize];
-        bytes[0..8].copy_from_slice(FOOTER_MAGIC);
+        bytes[0..8].copy_from_slice(&FOOTER_MAGIC);
         bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.seed.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.first_seq.to_le_bytes());
@@ -193,9 +193,9 @@ fn seal(bytes: &mut [u8; 64]) {
     bytes[60..].copy_from_slice(&crc.to_le_bytes());
 }
 
-fn sealed(bytes: &[u8], magic: &[u8; 8]) -> Option<()> {
+fn sealed(bytes: &[u8], magic: [u8; 8]) -> Option<()> {
     let right = bytes.len() == 64
-        && bytes[0..8] == *magic
+        && bytes[0..8] == magic
         && u32_at(bytes, 8) == VERSION
         && u32_at(bytes, 60) == crc32c::crc32c(&bytes[..60]);
     right.then_some(())

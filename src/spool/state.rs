@@ -26,7 +26,8 @@
 //!
 //! The file is written at every sync and acknowledgement, which costs a copy into the kernel's cache, and synced only
 //! from time to time: what it says is true whenever it can be read, and being old only means to send again. Until it
-//! is synced the same slot is overwritten; the other one is the last that was synced, and no crash can touch it.
+//! is synced the same slot is overwritten; the other one is the last that was synced, and no crash can touch it. A new
+//! process first writes the newest slot once more, the same bytes, and syncs it, because the old one may not have.
 
 use super::fs::{File, FileSystem};
 use super::record::{u32_at, u64_at};
@@ -163,11 +164,10 @@ pub fn load(fs: &dyn FileSystem, dir: &Path) -> io::Result<Loaded> {
         // A slot that the disk cannot read is a bad one; the other may be good.
         let count = file.read_at(&mut bytes, at).unwrap_or(SLOT_BYTES);
         match State::decode(&bytes[..count]) {
+            Some((generation, _)) if loaded.newest.is_some_and(|(newest, _)| newest >= generation) => {}
             Some((generation, state)) => {
-                if loaded.newest.is_none_or(|(newest, _)| generation > newest) {
-                    loaded.newest = Some((generation, index));
-                    loaded.state = Some(state);
-                }
+                loaded.newest = Some((generation, index));
+                loaded.state = Some(state);
             }
             None if count > 0 && bytes[..count].iter().any(|&byte| byte != 0) => loaded.bad_slots += 1,
             None => {}
@@ -184,6 +184,10 @@ pub struct StateFile {
     generation: u64,
     /// The slot that is overwritten until it has been synced.
     slot: usize,
+    /// The newest slot as it was found. The process before may have left it unsynced, and what was done on the
+    /// strength of it (segments removed) may be all there is: until the very same bytes are known to be on the disk,
+    /// neither slot may be overwritten with anything else.
+    unconfirmed: Option<State>,
     written: Option<State>,
     synced: Option<State>,
     synced_at: Instant,
@@ -192,15 +196,13 @@ pub struct StateFile {
 impl StateFile {
     /// Goes on behind what was loaded.
     pub fn new(dir: &Path, loaded: &Loaded) -> Self {
-        let (generation, newest) = loaded.newest.unwrap_or((0, 0));
-        // The process before may have left the newest slot unsynced; then the other is the one that is safe. Where the
-        // newest is the only valid one, it is the one to keep.
-        let slot = if loaded.newest.is_some() && loaded.bad_slots > 0 { 1 - newest } else { newest };
+        let (generation, slot) = loaded.newest.unwrap_or((0, 0));
         Self {
             path: dir.join(NAME),
             file: None,
             generation,
             slot,
+            unconfirmed: loaded.state,
             written: None,
             synced: None,
             synced_at: Instant::now(),
@@ -272,6 +274,12 @@ impl StateFile {
             });
         }
         let file = self.file.as_ref().expect("opened above");
+        if let Some(found) = &self.unconfirmed {
+            file.write_all_at(&found.encode(self.generation), SLOT_AT[self.slot])?;
+            file.sync_data()?;
+            self.unconfirmed = None;
+            self.slot = 1 - self.slot;
+        }
         self.generation += 1;
         file.write_all_at(&state.encode(self.generation), SLOT_AT[self.slot])
     }

@@ -61,11 +61,6 @@ impl Tail {
         self.unsynced_bytes
     }
 
-    /// The first sequence number in memory.
-    pub fn first_seq(&self) -> Option<u64> {
-        self.chunks.front().map(|chunk| chunk.first_seq)
-    }
-
     /// The durable chunk that holds `seq`.
     pub fn find(&self, seq: u64) -> Option<&Chunk> {
         let index = self.chunks.partition_point(|chunk| chunk.last_seq() < seq);

@@ -3,7 +3,9 @@
 
 use super::verify::Untrusted;
 use crate::error::{Code, Error};
+use chrono::{DateTime, SecondsFormat};
 use rustls::{AlertDescription, CertificateError};
+use rustls_pki_types::UnixTime;
 use std::fmt;
 use std::io;
 
@@ -91,10 +93,14 @@ impl Fault {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 Self::ServerWrongName(text)
             }
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => Self::ServerExpired(text),
+            // Without the present time that rustls adds: the same fault has the same text every time.
+            CertificateError::ExpiredContext { not_after, .. } => {
+                Self::ServerExpired(format!("it ended at {}", rfc3339(*not_after)))
+            }
+            CertificateError::NotValidYetContext { not_before, .. } => {
+                Self::ServerExpired(format!("it begins at {}", rfc3339(*not_before)))
+            }
+            CertificateError::Expired | CertificateError::NotValidYet => Self::ServerExpired(text),
             CertificateError::Other(other) if other.0.is::<Untrusted>() => {
                 Self::ServerUntrusted(other.0.to_string())
             }
@@ -163,6 +169,13 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+fn rfc3339(time: UnixTime) -> String {
+    i64::try_from(time.as_secs()).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0)).map_or_else(
+        || "a time beyond all calendars".to_owned(),
+        |time| time.to_rfc3339_opts(SecondsFormat::Secs, true),
+    )
+}
+
 /// The alerts (RFC 8446 section 6.2) by which a server says that it does not accept who we are.
 fn refusal(alert: AlertDescription) -> Option<&'static str> {
     Some(match alert {
@@ -180,4 +193,50 @@ fn refusal(alert: AlertDescription) -> Option<&'static str> {
         AlertDescription::DecryptError => "its signature does not verify there (decrypt_error)",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_fault_reads_the_same_whenever_it_is_found() {
+        let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let expired =
+            |time| CertificateError::ExpiredContext { time: at(time), not_after: at(1_700_000_000) };
+        let fault = |time| Fault::from_tls(&rustls::Error::InvalidCertificate(expired(time)));
+        assert_eq!(fault(1_700_000_001), fault(1_800_000_000));
+        assert!(fault(1_800_000_000).to_string().ends_with("it ended at 2023-11-14T22:13:20Z"));
+        let early = CertificateError::NotValidYetContext { time: at(0), not_before: at(u64::MAX) };
+        assert!(
+            Fault::from_tls(&early.into()).to_string().ends_with("it begins at a time beyond all calendars")
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_told_by_its_alert_and_nothing_else() {
+        use AlertDescription::{
+            AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked,
+            CertificateUnknown, DecryptError, HandshakeFailure, InternalError, ProtocolVersion, UnknownCA,
+            UnrecognisedName, UnsupportedCertificate,
+        };
+        for alert in [
+            AccessDenied,
+            BadCertificate,
+            CertificateExpired,
+            CertificateRequired,
+            CertificateRevoked,
+            CertificateUnknown,
+            DecryptError,
+            UnknownCA,
+            UnsupportedCertificate,
+        ] {
+            let fault = Fault::from_tls(&rustls::Error::AlertReceived(alert));
+            assert!(fault.is_refusal() && fault.tls_code() == Some(Code::ClientRefused), "{alert:?}");
+        }
+        for alert in [HandshakeFailure, InternalError, ProtocolVersion, UnrecognisedName] {
+            let fault = Fault::from_tls(&rustls::Error::AlertReceived(alert));
+            assert_eq!(fault.tls_code(), Some(Code::TlsFailed), "{alert:?}");
+        }
+    }
 }

@@ -30,7 +30,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Longest PEM file that is read, in bytes. A bundle of every public root is a quarter of it; what is larger is not a
@@ -138,6 +138,20 @@ impl Roots {
     }
 }
 
+/// The file that the system's CA certificates are in, for a container that has none of its own. The first of the
+/// places where the distributions keep it.
+pub fn system_bundle() -> Option<PathBuf> {
+    [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ]
+    .into_iter()
+    .map(PathBuf::from)
+    .find(|path| path.is_file())
+}
+
 /// What a client needs: it shows `identity` and accepts servers that `roots` vouch for.
 pub fn client_config(identity: &Identity, roots: &Roots) -> Result<Arc<ClientConfig>> {
     let verifier =
@@ -224,17 +238,3 @@ fn read(path: &Path, code: Code) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests;
-
-/// The file that the system's CA certificates are in, for a container that has none of its own. The first of the
-/// places where the distributions keep it.
-pub fn system_bundle() -> Option<std::path::PathBuf> {
-    [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ]
-    .into_iter()
-    .map(std::path::PathBuf::from)
-    .find(|path| path.is_file())
-}

@@ -89,6 +89,44 @@ async fn a_refusal_of_our_certificate_is_seen_although_tls_1_3_delivers_it_late(
     }
 }
 
+/// As [`Ca::server_config`], for an old server.
+fn tls_1_2_only(ca: &Ca) -> Arc<ServerConfig> {
+    let Identity { chain, key } = ca.server("127.0.0.1", valid());
+    let clients = WebPkiClientVerifier::builder_with_provider(ca.roots().0, provider()).build().unwrap();
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_client_cert_verifier(clients)
+        .with_single_cert(chain, key)
+        .unwrap();
+    Arc::new(config)
+}
+
+#[tokio::test]
+async fn tls_1_2_serves_where_there_is_no_better_and_refusals_are_seen_there_too() {
+    let (ca, other) = (Ca::new(), Ca::new());
+    let connection = connect(tls_1_2_only(&ca), ca.client_config("client")).await.unwrap();
+    assert!(connection.protocol().starts_with("TLSv1_2"), "{}", connection.protocol());
+    let foreign = client_config(&other.client("client", valid()), &ca.roots()).unwrap();
+    let fault = connect(tls_1_2_only(&ca), foreign).await.unwrap_err();
+    assert!(fault.is_refusal(), "{fault}");
+}
+
+#[tokio::test]
+async fn every_connection_proves_who_we_are_anew() {
+    let ca = Ca::new();
+    let endpoint = serve(ca.server_config()).await;
+    // A client that would resume sessions, which ours would not.
+    let mut config = ClientConfig::clone(&ca.client_config("client"));
+    config.resumption = Resumption::in_memory_sessions(8);
+    let config = Arc::new(config);
+    for _ in 0..3 {
+        let connection = dial(&endpoint, Arc::clone(&config), BOUND).await.unwrap();
+        let kind = connection.stream.get_ref().1.handshake_kind();
+        assert!(!matches!(kind, Some(rustls::HandshakeKind::Resumed)), "{kind:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_network_is_at_fault_where_nobody_listens_or_no_tls_is_spoken() {
     let ca = Ca::new();

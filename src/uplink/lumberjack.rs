@@ -44,11 +44,12 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For a receiver of events. A window of our own sender is at most some megabytes; Beats send 2048 events, and
-    /// their largest events have 10 MB.
+    /// For a receiver of events. The longest message that a connector can be set to take (1 MiB) becomes an event of at
+    /// most 14 MiB, where each of its bytes is escaped in JSON and all are there in base64 again: a receiver that
+    /// refused it would be sent it for ever. Beats send 2048 events in a window and some megabytes.
     pub const RECEIVER: Self = Self {
         window_events: 65_536,
-        event_bytes: 10 << 20,
+        event_bytes: 16 << 20,
         compressed_bytes: 16 << 20,
         decompressed_bytes: 64 << 20,
     };

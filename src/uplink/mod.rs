@@ -43,7 +43,7 @@ pub use status::{Snapshot, Status};
 use crate::error::{Code, Error, Result};
 use crate::settings::{self, Endpoint};
 use crate::spool::Queue;
-use crate::tls::{self, Connection};
+use crate::tls::{self, Connection, Fault};
 use backoff::{Backoff, Complaints, REFUSED_WAIT, REPLACED_LOOK};
 use feeder::Feeder;
 use rustls::ClientConfig;
@@ -120,6 +120,7 @@ impl<W: EventWriter> Uplink<W> {
             cautious: false,
             settings,
             status,
+            refused: None,
             complaints: Complaints::default(),
         };
         search(link, &targets, &tls).await;
@@ -142,6 +143,8 @@ struct Link<W> {
     /// The last receiver fell silent: only one window at a time is sent on the next connection. There are receivers
     /// that answer two windows which they read together with one acknowledgement; with one in flight they cannot.
     cautious: bool,
+    /// The configuration that all receivers refused in the last round.
+    refused: Option<Arc<ClientConfig>>,
     settings: settings::Uplink,
     status: Arc<Status>,
     complaints: Complaints,
@@ -159,10 +162,16 @@ impl<W> Link<W> {
         }
     }
 
+    /// Logs why events stay in the queue. A certificate waits for people, and is shouted about; most other things
+    /// mend themselves.
     fn complain(&mut self, error: &Error) {
-        if let Some(left_out) = self.complaints.is_due(&error.to_string()) {
-            let code = tracing::field::display(error.code());
-            tracing::warn!(code, error = error.what(), repeated = left_out, "events are held back");
+        let Some(repeated) = self.complaints.is_due(&error.to_string()) else { return };
+        let code = tracing::field::display(error.code());
+        let (what, remedy) = (error.what(), error.code().remedy());
+        if matches!(error.code().number(), 200..300) {
+            tracing::error!(code, what, remedy, repeated, "events are held back until this is mended");
+        } else {
+            tracing::warn!(code, what, remedy, repeated, "events are held back");
         }
     }
 }
@@ -171,22 +180,12 @@ impl<W> Link<W> {
 async fn search<W: EventWriter>(mut link: Link<W>, targets: &[Endpoint], tls: &TlsSource) {
     let mut backoff = Backoff::new(link.settings.max_backoff);
     while !link.is_done() {
-        let mut refused = None;
-        let wait = match round(&mut link, targets, tls).await {
-            Round::Over => return,
-            Round::Worked { stable } => {
-                if stable {
-                    backoff.reset();
-                    link.complaints.reset();
-                }
-                backoff.wait()
-            }
-            Round::Failed => backoff.wait(),
-            Round::Refused(config) => {
-                refused = Some(config);
-                REFUSED_WAIT
-            }
-        };
+        let round = round(&mut link, targets, tls).await;
+        if let Round::Worked { stable: true } = round {
+            link.complaints.reset();
+        }
+        let Some(wait) = round.wait(&mut backoff) else { return };
+        let refused = link.refused.take();
         tokio::select! {
             () = sleep(wait) => {}
             () = replaced(tls, refused) => tracing::info!("the refused certificate was replaced"),
@@ -196,6 +195,7 @@ async fn search<W: EventWriter>(mut link: Link<W>, targets: &[Endpoint], tls: &T
     }
 }
 
+#[derive(Debug, PartialEq, Eq)]
 enum Round {
     /// There is nothing more to do.
     Over,
@@ -206,8 +206,21 @@ enum Round {
     },
     /// No endpoint took events.
     Failed,
-    /// All endpoints refuse our certificate, the one of this configuration.
-    Refused(Arc<ClientConfig>),
+    /// All endpoints refuse our certificate, that of [`Link::refused`].
+    Refused,
+}
+
+impl Round {
+    /// How long to wait before the next one, if there is to be one.
+    fn wait(&self, backoff: &mut Backoff) -> Option<Duration> {
+        match self {
+            Self::Over => return None,
+            Self::Refused => return Some(REFUSED_WAIT),
+            Self::Worked { stable: true } => backoff.reset(),
+            Self::Worked { stable: false } | Self::Failed => {}
+        }
+        Some(backoff.wait())
+    }
 }
 
 async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &TlsSource) -> Round {
@@ -240,7 +253,11 @@ async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &T
                 refused: fault.is_refusal(),
                 worked: false,
                 idle: false,
-                error: fault.into_error(endpoint, Code::ReceiverUnreachable),
+                error: {
+                    let reached = matches!(fault, Fault::Closed(_));
+                    let code = if reached { Code::ReceiverLost } else { Code::ReceiverUnreachable };
+                    fault.into_error(endpoint, code)
+                },
             },
         };
         let lasted = begun.elapsed();
@@ -256,7 +273,11 @@ async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &T
         refusals += usize::from(lost.refused);
     }
     link.status.held_by_certificate(refusals > 0);
-    if refusals == targets.len() { Round::Refused(config) } else { Round::Failed }
+    if refusals < targets.len() {
+        return Round::Failed;
+    }
+    link.refused = Some(config);
+    Round::Refused
 }
 
 async fn serve<W: EventWriter>(

@@ -248,7 +248,11 @@ async fn exchange<W: EventWriter>(
                         position = window.window.last_seq().expect("a prepared window has events");
                         prepared = Some(window);
                     }
-                    Ok(None) => exhausted = true,
+                    Ok(None) => {
+                        exhausted = true;
+                        // What was sent before may have left the queue meanwhile.
+                        link.status.in_flight(flight.len());
+                    }
                     Err(error) => {
                         link.status.error(&error);
                         link.complain(&error);

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Without a connection for so long, although it tries, the uplink counts as unhealthy. Shorter outages are a restart
-/// of the receiver, which the spool is there for.
+/// Without a connection for so long, although it tries, the uplink counts as unhealthy, and so it does where events were
+/// sent and nothing was acknowledged for so long. Shorter outages are a restart of the receiver, which the spool is
+/// there for.
 pub const UNHEALTHY_AFTER: Duration = Duration::from_secs(300);
 
 /// What is known of one endpoint.
@@ -100,6 +101,8 @@ struct Inner {
     snapshot: Snapshot,
     /// Since when there is no connection although one is wanted.
     without_since: Option<Instant>,
+    /// Since when events that were sent wait for a first or next acknowledgement, over all connections.
+    waiting_since: Option<Instant>,
 }
 
 /// The uplink's state, shared with whoever shows it.
@@ -112,7 +115,7 @@ impl Status {
         self.0.borrow().snapshot()
     }
 
-    /// Whether the uplink is well: connected, or without a connection for less than [`UNHEALTHY_AFTER`].
+    /// Whether the uplink is well, see [`UNHEALTHY_AFTER`].
     pub fn healthy(&self) -> bool {
         self.0.borrow().healthy()
     }
@@ -137,7 +140,7 @@ impl Status {
 
     pub(super) fn connected(&self, index: usize, address: String) {
         let since_s = now_s();
-        self.0.send_modify(|Inner { snapshot, without_since }| {
+        self.0.send_modify(|Inner { snapshot, without_since, .. }| {
             *without_since = None;
             snapshot.in_use = Some(snapshot.endpoints[index].endpoint.clone());
             snapshot.connected_since_s = Some(since_s);
@@ -148,7 +151,7 @@ impl Status {
 
     /// The connection has ended, by a failure (told separately) or on purpose.
     pub(super) fn disconnected(&self, index: usize) {
-        self.0.send_modify(|Inner { snapshot, without_since }| {
+        self.0.send_modify(|Inner { snapshot, without_since, .. }| {
             without_since.get_or_insert_with(Instant::now);
             snapshot.in_use = None;
             snapshot.connected_since_s = None;
@@ -180,7 +183,8 @@ impl Status {
     }
 
     pub(super) fn sent(&self, events: u64, again: u64, rules: &[(&'static str, u64)]) {
-        self.change(|snapshot| {
+        self.0.send_modify(|Inner { snapshot, waiting_since, .. }| {
+            waiting_since.get_or_insert_with(Instant::now);
             snapshot.events_sent += events;
             snapshot.events_retransmitted += again;
             for &(rule, count) in rules {
@@ -199,15 +203,22 @@ impl Status {
     }
 
     pub(super) fn acknowledged(&self, events: u64, last_seq: u64) {
-        self.change(|snapshot| {
+        self.0.send_modify(|Inner { snapshot, waiting_since, .. }| {
+            *waiting_since = Some(Instant::now());
             snapshot.events_acknowledged += events;
             snapshot.last_acknowledged_seq = Some(last_seq);
             snapshot.last_acknowledged_s = Some(now_s());
         });
     }
 
+    /// So many windows are on their way; with none, nothing is waited for.
     pub(super) fn in_flight(&self, windows: usize) {
-        self.change(|snapshot| snapshot.windows_in_flight = windows);
+        self.0.send_modify(|Inner { snapshot, waiting_since, .. }| {
+            snapshot.windows_in_flight = windows;
+            if windows == 0 {
+                *waiting_since = None;
+            }
+        });
     }
 
     fn change(&self, change: impl FnOnce(&mut Snapshot)) {
@@ -221,7 +232,8 @@ impl Inner {
     }
 
     fn healthy(&self) -> bool {
-        self.without_since.is_none_or(|since| since.elapsed() < UNHEALTHY_AFTER)
+        let brief = |since: Option<Instant>| since.is_none_or(|since| since.elapsed() < UNHEALTHY_AFTER);
+        brief(self.without_since) && brief(self.waiting_since)
     }
 }
 
@@ -248,6 +260,28 @@ mod tests {
         assert!(status.healthy());
         status.disconnected(0);
         assert!(status.healthy(), "for a while");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn health_ends_where_receivers_take_connections_but_no_events() {
+        let status = Status::default();
+        status.begin(&[Endpoint { host: "a".to_owned(), port: 1 }]);
+        for _ in 0..6 {
+            assert!(status.healthy());
+            status.connected(0, "127.0.0.1:1".to_owned());
+            status.sent(1, 0, &[]);
+            status.in_flight(1);
+            tokio::time::advance(UNHEALTHY_AFTER / 6).await;
+            status.disconnected(0);
+        }
+        assert!(!status.healthy());
+        status.connected(0, "127.0.0.1:1".to_owned());
+        assert!(!status.healthy(), "a connection alone is no delivery");
+        status.acknowledged(1, 1);
+        assert!(status.healthy());
+        status.in_flight(0);
+        tokio::time::advance(UNHEALTHY_AFTER * 2).await;
+        assert!(status.healthy(), "nothing is waited for");
     }
 
     #[test]

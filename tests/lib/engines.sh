@@ -10,6 +10,8 @@ set -euo pipefail
 
 # The manual's SOC_USER in all tests.
 SOC_TEST_USER=${SOC_TEST_USER:-soc}
+# Where tests/engine_pull.rs serves an image.
+SOC_TEST_REGISTRY_PORT=5087
 # How long a Docker daemon may take until its socket answers.
 DOCKER_START_TIMEOUT_S=60
 
@@ -70,6 +72,10 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 CONF
     fi
+    # The tests' own registry speaks plain HTTP, which Docker takes from loopback addresses without being told.
+    install -d -m 0755 /etc/containers/registries.conf.d
+    printf '[[registry]]\nlocation = "127.0.0.1:%s"\ninsecure = true\n' "$SOC_TEST_REGISTRY_PORT" \
+        >/etc/containers/registries.conf.d/soc-connector-tests.conf
     # slirp4netns, the rootless network, opens the tun device as the ordinary user.
     if [ ! -e /dev/net/tun ]; then
         install -d -m 0755 /dev/net
@@ -80,10 +86,12 @@ CONF
     as_user podman system migrate >/dev/null 2>&1 || true
 }
 
+# Podman lowers its own limit to pid_max, and a container cannot get more than Podman has.
 nproc_limit() {
-    local limit
+    local limit most
     limit=$(ulimit -Hu)
-    [ "$limit" = unlimited ] && limit=4096
+    most=$(cat /proc/sys/kernel/pid_max)
+    if [ "$limit" = unlimited ] || [ "$limit" -gt "$most" ]; then limit=$most; fi
     echo "$limit"
 }
 
@@ -105,8 +113,12 @@ PY
 start_docker() {
     docker_answers && return
     say "starting dockerd; its log is /var/log/dockerd-tests.log"
-    # A daemon that was killed leaves its pid file, and the next one refuses to start over it.
-    if [ -e /run/docker.pid ] && ! kill -0 "$(cat /run/docker.pid)" 2>/dev/null; then rm -f /run/docker.pid; fi
+    # A daemon that was killed leaves its pid file, and the next one refuses to start over it, or waits for the
+    # containerd that it names. One that was killed and not yet waited for (state Z) still has its pid.
+    local pid_file
+    for pid_file in /run/docker.pid /run/docker/containerd/containerd.pid; do
+        if [ -e "$pid_file" ] && ! grep -qs '^State:.[^ZX]' "/proc/$(cat "$pid_file")/status"; then rm -f "$pid_file"; fi
+    done
     setsid nohup dockerd --host unix:///run/docker.sock >/var/log/dockerd-tests.log 2>&1 </dev/null &
     local waited=0
     until docker_answers; do

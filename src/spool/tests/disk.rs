@@ -193,7 +193,7 @@ impl Disk {
     /// Whether a fault may still hit.
     pub fn is_sick(&self) -> bool {
         let inner = self.inner();
-        inner.faults.iter().any(|(_, until, _)| *until > inner.step)
+        inner.free.is_some() || inner.faults.iter().any(|(_, until, _)| *until > inner.step)
     }
 
     /// Bytes that are free from now on.

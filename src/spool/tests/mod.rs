@@ -5,13 +5,22 @@ mod disk;
 mod failures;
 mod model;
 mod plain;
+mod tool;
 
 use super::{Options, Spool};
 use crate::batch::{Batch, Origin, Transport};
 use crate::clock::UnixMicros;
 use crate::settings::WhenFull;
+use proptest::test_runner::Config as ProptestConfig;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How many cases a property is tried with: so many, or what `SPOOL_SCHEDULES` says.
+pub fn schedules(cases: u32) -> ProptestConfig {
+    let cases = std::env::var("SPOOL_SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(cases);
+    // No file of past failures: one that is found becomes a test of its own.
+    ProptestConfig { cases, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() }
+}
 
 /// Small enough that a test sees every kind of rotation.
 pub fn options() -> Options {
@@ -29,7 +38,7 @@ pub fn options() -> Options {
 pub fn origin(number: u64) -> Origin {
     let source = if number.is_multiple_of(2) { "192.0.2.7:514" } else { "[2001:db8::7]:40000" };
     Origin {
-        received: UnixMicros(1_800_000_000_000_000 + number as i64),
+        received: UnixMicros(1_800_000_000_000_000 + number.cast_signed()),
         source: source.parse().unwrap(),
         transport: if number.is_multiple_of(3) { Transport::Tcp } else { Transport::Udp },
         cut: number.is_multiple_of(5),

@@ -2,7 +2,11 @@
 
 use super::{batch, options, read_all};
 use crate::error::Code;
-use crate::spool::{Append, Queue, Spool};
+use crate::spool::{Append, Dropped, Options, Queue, Spool};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 #[test]
 fn events_are_read_in_order_once_they_are_synced_and_leave_when_acknowledged() {
@@ -41,4 +45,103 @@ fn a_second_opener_is_refused_while_the_first_lives() {
     assert_eq!(refused.code(), Code::SpoolBusy);
     drop(first);
     Spool::open(dir.path(), options()).unwrap();
+}
+
+#[test]
+fn one_thread_writes_while_another_reads_and_acknowledges() {
+    const EVENTS: u64 = 2000;
+    for tail_bytes in [0, 5000] {
+        let dir = tempfile::tempdir().unwrap();
+        let (spool, _) = Spool::open(dir.path(), Options { tail_bytes, ..options() }).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for first in (1..=EVENTS).step_by(8) {
+                    while spool.append(batch(first, 8)).unwrap() == Append::Full {
+                        std::thread::yield_now();
+                    }
+                    if first % 5 == 0 {
+                        spool.sync().unwrap();
+                    }
+                }
+                spool.sync().unwrap();
+            });
+            let mut after = 0;
+            while after < EVENTS {
+                for seq in read_all(&spool, after) {
+                    assert_eq!(seq, after + 1);
+                    after = seq;
+                }
+                spool.acknowledge(after).unwrap();
+            }
+        });
+        assert_eq!(spool.status().events, 0);
+        assert_eq!(spool.status().dropped, Dropped::default());
+        spool.close().unwrap();
+        let segments = std::fs::read_dir(dir.path()).unwrap().count() - 2;
+        assert_eq!(segments, 0, "only the lock and the state are left");
+    }
+}
+
+#[test]
+fn the_files_are_this_users_alone() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("spool/stage");
+    let (spool, _) = Spool::open(&dir, options()).unwrap();
+    spool.append(batch(1, 100)).unwrap();
+    spool.sync().unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir), 0o700);
+    for entry in std::fs::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+/// Set for the process that is to be killed: its spool's directory.
+const VICTIM: &str = "SPOOL_TEST_VICTIM";
+
+#[test]
+#[ignore = "is the process that the next test kills"]
+fn victim() {
+    let Some(dir) = std::env::var_os(VICTIM) else { return };
+    let (spool, _) = Spool::open(Path::new(&dir), options()).unwrap();
+    let mut next = spool.status().last_seq + 1;
+    // More than the test ever waits for.
+    for round in 0..20_000 {
+        while spool.append(batch(next, 6)).unwrap() == Append::Full {
+            spool.sync().unwrap();
+            spool.acknowledge(spool.acknowledged() + 50).unwrap();
+        }
+        next += 6;
+        if round % 3 == 0 {
+            println!("safe {}", spool.sync().unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_was_said_to_be_safe_is_there_after_the_process_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut through = 0;
+    for round in 1..=6 {
+        let mut victim = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "spool::tests::plain::victim", "--ignored", "--nocapture"])
+            .env(VICTIM, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+        let said = lines.filter_map(|line| line.unwrap().strip_prefix("safe ")?.parse::<u64>().ok());
+        let safe = said.take(20 + round * 7).last().unwrap();
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        assert!(safe > through);
+
+        let (spool, findings) = Spool::open(dir.path(), options()).unwrap();
+        assert!(!findings.is_worrying(), "{:?}", findings.lines());
+        let seqs = read_all(&spool, 0);
+        assert_eq!(seqs, (spool.acknowledged() + 1..=spool.status().last_seq).collect::<Vec<_>>());
+        through = spool.status().last_seq;
+        assert!(through >= safe, "{safe} was safe, {through} is there");
+    }
 }

@@ -18,6 +18,7 @@
 //!
 //! A wrong count leaves the reader in the middle of a message. So, once a connection has counted octets, a line that
 //! does not begin with `<` also ends where the next `MSG-LEN SP <digit` stands: a broken frame costs that frame alone.
+//! Within counted octets nothing is looked for: what a message quotes never becomes a message.
 //!
 //! A message longer than the bound is cut there and marked; its rest is skipped and never becomes a message. What is
 //! kept between two reads is at most one message of that length.
@@ -35,6 +36,10 @@ pub const MAX_COUNT_OCTETS: usize = 16 << 20;
 
 /// Digits of the longest octet count that is read; more of them are no count, whatever the bound.
 const MAX_COUNT_DIGITS: usize = 12;
+
+/// Memory that a connection keeps between messages: enough for almost every message, and little for thousands of
+/// connections.
+const IDLE_CAPACITY_BYTES: usize = 4096;
 
 /// One message without its framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,6 +297,9 @@ impl Framer {
             && let Some(frame) = frame(trim_end(&self.kept, trailer), self.max)
         {
             each(frame);
+        }
+        if self.kept.capacity() > IDLE_CAPACITY_BYTES {
+            self.kept = Vec::new();
         }
         self.kept.clear();
         self.delivered = false;

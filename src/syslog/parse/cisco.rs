@@ -17,6 +17,9 @@ const MAX_PARTS: usize = 6;
 /// Digits of the longest sequence number.
 const MAX_SEQUENCE_DIGITS: usize = 12;
 
+/// The longest SD-ELEMENT in front of a timestamp: two short parameters.
+const MAX_ELEMENT_BYTES: usize = 256;
+
 /// What stands in front of the timestamp.
 #[derive(Default)]
 struct Prefix<'a> {
@@ -25,8 +28,8 @@ struct Prefix<'a> {
     structured_data: Option<&'a [u8]>,
     /// The device says that its clock is not set.
     unsynchronised: bool,
-    /// There was a sequence number.
-    numbered: bool,
+    /// There was something that only these systems send; a name with a colon is not.
+    certain: bool,
     parts: usize,
 }
 
@@ -64,7 +67,7 @@ fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {
             return own.then(|| finish(&prefix, when, behind)).flatten();
         }
         if let Some(found) = tag::mnemonic(rest) {
-            if prefix.host.is_some() && !prefix.numbered {
+            if prefix.host.is_some() && !prefix.certain {
                 // A name alone before a mnemonic is a process, a TAG.
                 return None;
             }
@@ -80,31 +83,24 @@ fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {
 
 /// Whether a mnemonic or one of these headers begins here.
 pub fn follows(text: &[u8]) -> bool {
-    tag::mnemonic(text).is_some() || scan::scan(text).is_some() || prefixed(text).is_some()
+    tag::mnemonic(text).is_some() || header(text, Place::BehindHost).is_some()
 }
 
-/// What follows `timestamp:`.
+/// What follows `timestamp:`: a TAG or a mnemonic, or `host : %MNEMONIC`, or `host %MNEMONIC`. Other systems put a colon
+/// there as well; only a mnemonic makes it Cisco's.
 pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
-    let mut parsed = Parsed::new("cisco", text);
+    let mut parsed = Parsed::new("rfc3164-no-host", text);
     let trimmed = skip_spaces(text);
-    if let Some(found) = tag::scan(trimmed) {
-        // `timestamp: host : %MNEMONIC` and `timestamp: host %MNEMONIC`.
-        if let Some(mnemonic) = tag::mnemonic(skip_spaces(found.body)).filter(|_| {
-            found.proc_id.is_none()
-                && found.text.len() + 2 < trimmed.len()
-                && trimmed[found.text.len()] == b' '
-        }) {
-            parsed.set_tag(mnemonic);
-            parsed.host = Some(found.text);
-        } else {
-            parsed.set_tag(found);
-        }
-    } else {
-        let (name, behind) = word(trimmed);
-        if let Some(mnemonic) = tag::mnemonic(skip_spaces(behind)).filter(|_| host::is_host(name)) {
-            parsed.set_tag(mnemonic);
-            parsed.host = Some(name);
-        }
+    let (name, behind) = word(trimmed);
+    let behind = skip_spaces(behind.strip_prefix(b" :").unwrap_or(behind));
+    if let Some(mnemonic) = tag::mnemonic(behind).filter(|_| host::is_host(name)) {
+        parsed.host = Some(name);
+        parsed.set_tag(mnemonic);
+    } else if let Some(found) = tag::scan(trimmed) {
+        parsed.set_tag(found);
+    }
+    if parsed.body.starts_with(b"%") || parsed.tag.is_some_and(|tag| tag.starts_with(b"%")) {
+        parsed.rule = "cisco";
     }
     parsed
 }
@@ -115,28 +111,31 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
     if (1..=MAX_SEQUENCE_DIGITS).contains(&digits)
         && let Some(rest) = text[digits..].strip_prefix(b":")
     {
-        prefix.numbered = true;
+        prefix.certain = true;
         return (rest.first() == Some(&b' ')).then_some(rest);
     }
     match text.first()? {
-        b':' => Some(&text[1..]),
-        b'[' => {
-            let end = memchr::memchr(b']', &text[..text.len().min(256)])?;
-            let rest = text[end + 1..].strip_prefix(b":")?;
-            text.starts_with(b"[syslog@").then(|| {
-                prefix.structured_data = Some(&text[..=end]);
-                rest
-            })
+        b':' => {
+            prefix.certain = true;
+            Some(&text[1..])
+        }
+        b'[' if text.starts_with(b"[syslog@") => {
+            let end = memchr::memchr(b']', &text[..text.len().min(MAX_ELEMENT_BYTES)])?;
+            prefix.structured_data = Some(&text[..=end]);
+            prefix.certain = true;
+            text[end + 1..].strip_prefix(b":")
         }
         b'*' => {
             let (task, rest) = word(text);
             let task = task.strip_suffix(b":").filter(|task| task.len() > 1)?;
             prefix.task = Some(task);
+            prefix.certain = true;
             Some(rest)
         }
         _ => {
             // A node of IOS XR has its colon right before the timestamp.
             if let Some(len) = node(text) {
+                prefix.certain = true;
                 return Some(&text[len..]);
             }
             let (name, rest) = word(text);
@@ -146,7 +145,7 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
                 None if node(skip_spaces(rest)).is_some() => name,
                 // ASA sets its name off with a space on both sides of the colon.
                 None if rest.starts_with(b" : %") => {
-                    prefix.numbered = true;
+                    prefix.certain = true;
                     prefix.host = Some(name).filter(|name| host::is_host(name));
                     return prefix.host.map(|_| &rest[2..]);
                 }
@@ -219,7 +218,7 @@ fn uptime(text: &[u8]) -> Option<usize> {
 fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<Parsed<'a>> {
     let spaced = skip_spaces(behind);
     let mut parsed = if let Some(rest) = spaced.strip_prefix(b":") {
-        behind_colon(without_space(rest))
+        Parsed { rule: "cisco", ..behind_colon(without_space(rest)) }
     } else {
         // Without the colon a mnemonic has to follow, with or without a name before it.
         let (name, rest) = word(spaced);
@@ -232,6 +231,11 @@ fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<P
         parsed.set_tag(tag::mnemonic(text)?);
         parsed
     };
+    // A name and a time with colons are not enough: other programs log so too.
+    let by_name_alone = prefix.host.is_some() && !prefix.certain;
+    if by_name_alone && !parsed.tag.is_some_and(|tag| tag.starts_with(b"%")) {
+        return None;
+    }
     parsed.host = parsed.host.or(prefix.host);
     parsed.when = when;
     parsed.structured_data = prefix.structured_data;

@@ -9,15 +9,21 @@ const MAX_HOST_BYTES: usize = 255;
 /// Whether `word` can be a HOSTNAME: a name or an address, also with the marks by which relays chain names
 /// (`source@host`, `host/relay`).
 pub fn is_host(word: &[u8]) -> bool {
-    (1..=MAX_HOST_BYTES).contains(&word.len())
-        && word.iter().any(u8::is_ascii_alphanumeric)
+    is_name(word) || is_ipv6(word)
+}
+
+fn is_name(word: &[u8]) -> bool {
+    let first_is_one = word
+        .first()
+        .is_some_and(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | 0x80..));
+    first_is_one
+        && word.len() <= MAX_HOST_BYTES
+        && word.last() != Some(&b':')
+        && word.iter().any(|&byte| byte.is_ascii_alphanumeric() || byte >= 0x80)
         && word.iter().all(|&byte| {
             byte.is_ascii_alphanumeric()
                 || matches!(byte, b'.' | b'-' | b'_' | b':' | b'/' | b'@' | b'%' | b'+' | 0x80..)
         })
-        && word.first() != Some(&b'%')
-        && word.last() != Some(&b':')
-        || is_ipv6(word)
 }
 
 /// An IPv4 or IPv6 address.

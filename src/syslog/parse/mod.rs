@@ -6,16 +6,19 @@
 //! each asks for a shape which those behind it do not have, so none can take a message away from another:
 //!
 //! 1. [`rfc5424`]: a VERSION before a timestamp or NILVALUE, and five more fields. No RFC 3164 message begins with a
-//!    one- to three-digit number and a space. Without VERSION it needs STRUCTURED-DATA in the sixth place.
+//!    one- to three-digit number and a space. Without VERSION it needs a PROCID that is a number or NILVALUE, and
+//!    STRUCTURED-DATA in the sixth place.
 //! 2. [`rfc3164`]: a timestamp first, of whatever form ([`super::time::scan`]); then host and TAG. Within it, what stands
 //!    behind timestamp and host tells the dialects apart: a mnemonic (Cisco), a second header (relays), a descriptor
-//!    (`UniFi`), an event type behind a time in seconds (Meraki).
+//!    (`UniFi`), an event in brackets (ONTAP), an event type behind a time in seconds (Meraki).
 //! 3. [`cisco`]: a sequence number, a name, a node or a clock's mark, each with a colon or sign of its own, in *front* of
 //!    a timestamp, an uptime or a mnemonic. Without one of these three at its end it is not taken.
-//! 4. [`payload`]: `CEF:`, `LEEF:`, a JSON object, `key=value` pairs or Palo Alto's CSV from the first byte on; each has a
-//!    sign (`|`, `{`, `=`, `,`) that no TAG may hold.
-//! 5. `tag`: a TAG without any header ([`tag`]).
-//! 6. `raw`: everything else; the body is all that follows PRI.
+//! 4. [`payload`]: `CEF:`, `LEEF:`, a JSON object, `key=value` pairs or Palo Alto's CSV from the first byte on; each
+//!    begins with a sign (`|`, `{`, `=`, a date between commas) that ends what may be a TAG; `CEF:` and `LEEF:` would be
+//!    TAGs, but for the version and the bar behind them.
+//! 5. `UniFi`'s descriptor with a MAC address behind a bare name ([`rfc3164::undated`]); no TAG is followed by one.
+//! 6. `tag`: a TAG without any header ([`tag`]).
+//! 7. [`RAW`]: everything else; the body is all that follows PRI.
 //!
 //! Rules look at shapes; a product's name decides only where two products send the same shape with different meanings.
 //! All slices are cut at ASCII bytes, so that a message of valid UTF-8 has fields of valid UTF-8. Every rule reads its
@@ -31,6 +34,31 @@ pub mod tag;
 
 use super::time::When;
 pub use tag::Tag;
+
+/// Every rule with what it reads: the values of the event's `connector.parse`.
+pub const RULES: [(&str, &str); 18] = [
+    ("rfc5424", "RFC 5424"),
+    ("rfc5424-lenient", "RFC 5424 with a header or STRUCTURED-DATA that its grammar does not allow"),
+    ("rfc3164", "RFC 3164 with a host"),
+    ("rfc3164-iso", "RFC 3164 with a host and an ISO 8601 timestamp"),
+    ("rfc3164-lenient", "RFC 3164 with a host and any other timestamp"),
+    ("rfc3164-no-host", "RFC 3164 without a host"),
+    ("relayed", "a complete header behind the header of a relay"),
+    ("aix", "AIX, forwarded from another host"),
+    ("cisco", "Cisco's headers and mnemonics"),
+    ("meraki", "Meraki, with a time in seconds and an event type"),
+    ("netapp", "ONTAP's events"),
+    ("unifi", "UniFi, with a descriptor of the device"),
+    ("cef", "CEF without a header"),
+    ("leef", "LEEF without a header"),
+    ("palo-alto", "PAN-OS CSV without a header"),
+    ("key-value", "key=value pairs without a header"),
+    ("json", "a JSON object without a header"),
+    ("tag", "a TAG without a header"),
+];
+
+/// The rule of what fits no other: the body is everything behind PRI.
+pub const RAW: &str = "raw";
 
 /// The fields of one message, as slices of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +110,7 @@ impl<'a> Parsed<'a> {
 /// Finds the fields of a message without framing. Every input has a result.
 pub fn parse(raw: &[u8]) -> Parsed<'_> {
     let pri = pri::take(raw);
-    let mut parsed = header(pri.text).unwrap_or_else(|| Parsed::new("raw", pri.remainder));
+    let mut parsed = header(pri.text).unwrap_or_else(|| Parsed::new(RAW, pri.remainder));
     parsed.priority = pri.priority;
     if parsed.host.is_none() || parsed.when == When::Missing {
         payload::supplement(&mut parsed);
@@ -96,6 +124,7 @@ fn header(text: &[u8]) -> Option<Parsed<'_>> {
         .or_else(|| rfc3164::parse(text))
         .or_else(|| cisco::prefixed(text))
         .or_else(|| payload::bare(text))
+        .or_else(|| rfc3164::undated(text))
         .or_else(|| tag_only(text))
 }
 

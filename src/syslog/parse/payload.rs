@@ -129,13 +129,16 @@ fn is_key_value(text: &[u8]) -> bool {
 }
 
 /// Pairs with quoted values: Fortinet (`devname`, `date`, `time`, `tz`), Sophos (`device_name`, `date`, `time`,
-/// `timezone`, or `timestamp`), `SonicWall` and Stormshield (`fw`, `time`).
+/// `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall`, `fw`, `time`).
 fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut date, mut time, mut zone] = [None; 3];
+    let mut firewall = false;
     for (key, value) in (Pairs { rest: body }) {
         match key {
-            b"devname" | b"device_name" | b"fw" => found.host = found.host.or(Some(value)),
+            b"devname" | b"device_name" => found.host = found.host.or(Some(value)),
+            b"id" => firewall = value == b"firewall",
+            b"fw" if firewall => found.host = found.host.or(Some(value)),
             b"date" => date = date.or(Some(value)),
             b"time" => time = time.or(Some(value)),
             b"tz" | b"timezone" => zone = zone.or(Some(value)),

@@ -13,11 +13,13 @@
 //! | `aix` | `Message forwarded from host:` |
 //! | `cisco` | a mnemonic behind the timestamp, or a device's own header behind a relay's |
 //! | `meraki` | VERSION, a time in seconds, host, event type |
+//! | `netapp` | `[node:event:severity]:` for TAG |
 //! | `relayed` | a relay's header before the first one |
 //! | `unifi` | a descriptor of model and MAC address between host and TAG |
 
 use super::tag::{self, Tag};
-use super::{Parsed, cisco, host, leading_digits, skip_spaces, without_space, word};
+use super::{Parsed, cisco, host, leading_digits, rfc5424, skip_spaces, without_space, word};
+use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Form, Scanned};
 
 /// The severities that F5 prints between host and TAG.
@@ -43,6 +45,20 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     if let Some(scanned) = scan::scan(text) {
         return header(text, &scanned, true);
     }
+    // Clavister puts the timestamp in brackets.
+    if let Some(inner) = text.strip_prefix(b"[")
+        && let Some(scanned) = scan::scan(inner)
+        && inner[scanned.len..].starts_with(b"] ")
+    {
+        let len = scanned.len + 1;
+        return header(inner, &Scanned { len, ..scanned }, true);
+    }
+    // Comware begins with a sign.
+    if let Some(rest) = text.strip_prefix(b"%")
+        && let Some(scanned) = scan::scan(rest)
+    {
+        return header(rest, &scanned, true);
+    }
     let digits = leading_digits(text);
     let rest = text[digits..].strip_prefix(b" ")?;
     if !(1..=3).contains(&digits) {
@@ -63,7 +79,7 @@ fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, outer: bool) -> Option<Pars
         return None;
     }
     let mut parsed = behind_timestamp(rest, scanned.form, outer);
-    if parsed.when == crate::syslog::time::When::Missing {
+    if parsed.when == When::Missing {
         parsed.when = scanned.when;
     }
     Some(parsed)
@@ -78,12 +94,10 @@ fn rule_of(form: Form) -> &'static str {
 }
 
 fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
-    // Devices of Cisco put a colon behind the timestamp; no host follows it.
-    let spaced = skip_spaces(rest);
-    if let Some(rest) = spaced.strip_prefix(b":") {
+    let text = skip_spaces(rest);
+    if let Some(rest) = text.strip_prefix(b":").filter(|rest| !rest.starts_with(b":")) {
         return cisco::behind_colon(without_space(rest));
     }
-    let text = spaced;
     let (first, behind) = word(text);
     let without_host = |rule| {
         let mut parsed = Parsed::new(rule, without_space(rest));
@@ -108,6 +122,11 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
         set_tag(&mut parsed, rest);
         return parsed;
     }
+    if let Some((node, tag)) = ems(text) {
+        let mut parsed = Parsed { host: Some(node), ..Parsed::new("netapp", text) };
+        parsed.set_tag(tag);
+        return parsed;
+    }
     if let Some(name) = first.strip_suffix(b":")
         && !host::is_ipv6(first)
     {
@@ -120,14 +139,26 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
         let name = host::without_port(name).filter(|_| !host::is_address(name)).unwrap_or(name);
         return behind_host(name, behind, rule_of(form), outer);
     }
-    // A message of one word has no header: the word is the text, unless it is an address.
-    let lone = skip_spaces(behind).is_empty();
+    if first == b"-" {
+        // NILVALUE, borrowed from RFC 5424; before anything but a TAG it is text.
+        let mut parsed = Parsed::new("rfc3164-no-host", text);
+        if let Some(tag) = tag::scan(skip_spaces(behind)) {
+            parsed.set_tag(tag);
+        }
+        return parsed;
+    }
     // A logging library's severity stands where it puts no host.
     if first.iter().all(u8::is_ascii_uppercase)
         && LEVELS.iter().any(|level| level.eq_ignore_ascii_case(first))
     {
         return without_host("rfc3164-no-host");
     }
+    // A number is a name where a TAG follows it, else the beginning of a text.
+    if first.iter().all(u8::is_ascii_digit) && tag::scan(skip_spaces(behind)).is_none() {
+        return without_host("rfc3164-no-host");
+    }
+    // A message of one word has no header: the word is the text, unless it is an address.
+    let lone = skip_spaces(behind).is_empty();
     if host::is_address(first) || (!lone && host::is_host(first) && !first.contains(&b':')) {
         return behind_host(first, behind, rule_of(form), outer);
     }
@@ -182,20 +213,27 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, outer: 
         parsed.body = without_space(rest);
         text = skip_spaces(rest);
     }
-    set_tag(&mut parsed, text);
+    if let Some((_, tag)) = ems(text) {
+        parsed.rule = "netapp";
+        parsed.set_tag(tag);
+    } else {
+        set_tag(&mut parsed, text);
+    }
     parsed
 }
 
-/// Takes the TAG at the start of `text`, also where a severity (F5), an address, or a serial number (`WatchGuard`) stands
-/// before it.
+/// Takes the TAG at the start of `text`, also where a severity (F5), an address, the host once more (`UniFi`), or a serial
+/// number (`WatchGuard`) stands before it.
 fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
     let text = skip_spaces(text);
     let (first, behind) = word(text);
     let behind = skip_spaces(behind);
     let behind = if is_serial_number(first) { without_parenthesis(behind) } else { behind };
-    if (LEVELS.contains(&first) || host::is_address(first) || is_serial_number(first))
-        && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon)
-    {
+    let is_stepped_over = LEVELS.contains(&first)
+        || host::is_address(first)
+        || parsed.host == Some(first)
+        || is_serial_number(first);
+    if is_stepped_over && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon) {
         parsed.set_tag(tag);
     } else if let Some(tag) = tag::scan(text) {
         parsed.set_tag(tag);
@@ -245,22 +283,54 @@ fn is_own_word(text: &[u8]) -> bool {
 
 /// A second complete header, timestamp, host and TAG, behind a relay's.
 fn relayed(text: &[u8]) -> Option<Parsed<'_>> {
+    if let Some(inner) = rfc5424::parse(text).filter(|inner| inner.rule == "rfc5424") {
+        return Some(Parsed { rule: "relayed", ..inner });
+    }
     let scanned = scan::scan(text)?;
     let inner = header(text, &scanned, false)?;
     let complete = inner.host.is_some() && inner.tag.is_some();
     complete.then(|| Parsed { rule: if inner.rule == "cisco" { "cisco" } else { "relayed" }, ..inner })
 }
 
-/// `UniFi`: `("model,mac,version")` or `mac,model-version:` before the TAG; says what follows it.
+/// `UniFi` without a timestamp: a host, a descriptor, a TAG.
+pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
+    let (name, behind) = word(text);
+    let rest = descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?;
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new("unifi", without_space(rest)) };
+    set_tag(&mut parsed, rest);
+    Some(parsed)
+}
+
+/// `UniFi`: `("model,mac,version")`, `model,mac,version:` or `mac,model-version:` before the TAG; says what follows it.
 fn descriptor(text: &[u8]) -> Option<&[u8]> {
+    // Model, address and version have some tens of bytes.
+    const MAX_BYTES: usize = 128;
     if let Some(inner) = text.strip_prefix(b"(\"") {
-        let end = memchr::memchr(b')', &inner[..inner.len().min(128)])?;
+        let end = memchr::memchr(b')', &inner[..inner.len().min(MAX_BYTES)])?;
         return inner[..end].ends_with(b"\"").then(|| &inner[end + 1..]);
     }
     let (first, behind) = word(text);
-    let (mac, model) = first.split_at_checked(12)?;
-    (mac.iter().all(u8::is_ascii_hexdigit) && model.starts_with(b",") && model.ends_with(b":"))
-        .then_some(behind)
+    let mut parts = first.strip_suffix(b":")?[..].splitn(3, |&byte| byte == b',');
+    let is_address = |part: &[u8]| part.len() == 12 && part.iter().all(u8::is_ascii_hexdigit);
+    let has_address = match (parts.next()?, parts.next()?, parts.next()) {
+        (address, _, None) | (_, address, Some(_)) => is_address(address),
+    };
+    (first.len() <= MAX_BYTES && has_address).then_some(behind)
+}
+
+/// ONTAP: `[node:event:severity]:` in place of a TAG; says the node and the rest as a TAG, the event being the program.
+fn ems(text: &[u8]) -> Option<(&[u8], Tag<'_>)> {
+    // Events have names of some tens of bytes.
+    const MAX_BYTES: usize = 256;
+    let inner = text.strip_prefix(b"[")?;
+    let end = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)])?;
+    let mut parts = inner[..end].splitn(3, |&byte| byte == b':');
+    let (node, event, severity) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_severity = LEVELS.contains(&severity) || matches!(severity, b"informational" | b"emergency");
+    let body = inner[end + 1..].strip_prefix(b":")?;
+    let text = &text[..end + 2];
+    (is_severity && host::is_host(node) && !event.is_empty() && !event.contains(&b' '))
+        .then(|| (node, Tag { text, app: event, proc_id: None, body: without_space(body), colon: true }))
 }
 
 /// Meraki: host and a bare event type behind a time in seconds.

@@ -14,6 +14,9 @@ const MAX_NAME_BYTES: usize = 64;
 /// Reads an RFC 5424 message from VERSION on.
 pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     let digits = leading_digits(text);
+    if digits == 0 {
+        return None;
+    }
     let versioned = (1..=3).contains(&digits) && matches!(text.get(digits), Some(b' ' | b'\t'));
     let mut fields = Fields { rest: text, strict: true };
     let version = if versioned { fields.next()? } else { b"" };
@@ -26,61 +29,65 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     let proc_id = fields.next()?;
     let (msg_id, data) = (fields.next()?, fields.rest);
     let mut strict = fields.strict && version == b"1";
+    let numbered = proc_id == b"-" || proc_id.iter().all(u8::is_ascii_digit);
     let (structured_data, body) = match StructuredData::scan(data) {
         Some(found) => {
             strict &= found.strict;
             (found.elements, found.body)
         }
-        None if version == b"1" && dated && !has_tag_shape(app) && !proc_id.ends_with(b":") => {
+        None if version == b"1"
+            && (dated || (numbered && msg_id == b"-"))
+            && are_fields(&[host, app, proc_id, msg_id]) =>
+        {
             strict = false;
             (None, data)
         }
         None => return None,
     };
-    if !versioned && !is_unversioned(app, proc_id, msg_id) {
+    if !(versioned || numbered && are_fields(&[host, app, proc_id, msg_id])) {
         return None;
     }
-    let some = |field: &'_ [u8]| (field != b"-").then_some(field.len());
     let rule = if strict { "rfc5424" } else { "rfc5424-lenient" };
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     Some(Parsed {
         when,
-        host: some(host).map(|_| host),
-        app: some(app).map(|_| app),
-        proc_id: some(proc_id).map(|_| proc_id),
+        host: not_nil(host),
+        app: not_nil(app),
+        proc_id: not_nil(proc_id),
         structured_data,
         ..Parsed::new(rule, body)
     })
 }
 
+/// A field, or nothing for NILVALUE.
+fn not_nil(field: &[u8]) -> Option<&[u8]> {
+    (field != b"-").then_some(field)
+}
+
 /// TIMESTAMP, and whether it names a date. A word that is neither a date nor NILVALUE is an unreadable timestamp.
 fn timestamp<'a>(fields: &mut Fields<'a>) -> Option<(When<'a>, bool)> {
-    match scan::scan(fields.rest) {
-        Some(scanned) if matches!(scanned.form, Form::Rfc3339 | Form::IsoLike) => {
-            fields.strict &= scanned.form == Form::Rfc3339;
-            fields.rest = &fields.rest[scanned.len..];
-            fields.separator()?;
-            Some((scanned.when, true))
-        }
-        Some(_) => None,
-        None => {
-            let word = fields.next()?;
-            fields.strict &= word == b"-";
-            // Whatever stands here for a time has a digit; a word without one is no timestamp but text.
-            (word == b"-" || word[0].is_ascii_digit()).then_some((When::Missing, false))
-        }
+    let scanned = scan::scan(fields.rest)
+        .filter(|scanned| matches!(fields.rest.get(scanned.len), None | Some(b' ' | b'\t')));
+    if let Some(scanned) = scanned {
+        fields.strict &= scanned.form == Form::Rfc3339;
+        fields.rest = &fields.rest[scanned.len..];
+        fields.separator()?;
+        return matches!(scanned.form, Form::Rfc3339 | Form::IsoLike).then_some((scanned.when, true));
     }
+    let word = fields.next()?;
+    fields.strict &= word == b"-";
+    // Whatever stands here for a time begins with a date; another word is no timestamp but text.
+    let resembles_date = word.len() >= 8 && leading_digits(word) == 4 && matches!(word[4], b'-' | b'/');
+    (word == b"-" || resembles_date).then_some((When::Missing, false))
 }
 
-/// An RFC 3164 TAG stands where APP-NAME should.
-fn has_tag_shape(app: &[u8]) -> bool {
-    app.ends_with(b":") || app.windows(2).any(|pair| pair == b"]:")
-}
-
-/// Without VERSION the fields themselves have to look like those of RFC 5424: no TAG among them, a PROCID that is one.
-fn is_unversioned(app: &[u8], proc_id: &[u8], msg_id: &[u8]) -> bool {
-    let has_no_colon = [app, proc_id, msg_id].iter().all(|field| !field.ends_with(b":"));
-    has_no_colon && !has_tag_shape(app) && (proc_id == b"-" || proc_id.iter().all(u8::is_ascii_digit))
+/// Whether words can be fields of a header whose VERSION or STRUCTURED-DATA is missing: they are no RFC 3164 TAG and no
+/// beginning of a payload (`key=value`, JSON, CEF).
+fn are_fields(words: &[&[u8]]) -> bool {
+    words.iter().all(|word| {
+        !word.windows(2).any(|pair| pair == b"]:")
+            && !word.iter().any(|byte| matches!(byte, b'=' | b'"' | b'{' | b'}' | b'|' | b'<' | b'>' | b';'))
+    }) && words[1..3].iter().all(|word| !word.ends_with(b":"))
 }
 
 /// The fields of a header, one after another.
@@ -126,6 +133,9 @@ impl<'a> StructuredData<'a> {
         match data {
             [b'-'] => return Some(Self { elements: None, body: &[], strict: true }),
             [b'-', b' ', body @ ..] => return Some(Self { elements: None, body, strict: true }),
+            // Brackets without an SD-ID are sent for NILVALUE.
+            [b'[', b']'] => return Some(Self { elements: None, body: &[], strict: false }),
+            [b'[', b']', b' ', body @ ..] => return Some(Self { elements: None, body, strict: false }),
             _ => {}
         }
         let mut strict = true;

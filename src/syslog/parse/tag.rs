@@ -5,6 +5,7 @@
 //! `name[123]`, a Cisco mnemonic, `MikroTik`'s topics, and ISE's category. So the first word of a text is never taken.
 
 use super::{leading_digits, without_space, word};
+use crate::syslog::time;
 
 /// The longest TAG; RFC 3164 allows 32, container runtimes put 64 hexadecimal digits and a path into it.
 const MAX_TAG_BYTES: usize = 256;
@@ -38,8 +39,8 @@ impl<'a> Tag<'a> {
 pub fn scan(text: &[u8]) -> Option<Tag<'_>> {
     match text.first()? {
         b'%' => mnemonic(text).or_else(|| name(text)),
-        b'C' if is_payload(text) => None,
-        b'L' if is_payload(text) => None,
+        b'C' | b'L' if is_payload(text) => None,
+        b'0'..=b'9' if time::scan::scan(text).is_some() => None,
         _ => name(text).or_else(|| words(text)).or_else(|| topics(text)).or_else(|| category(text)),
     }
 }
@@ -105,7 +106,12 @@ fn name(text: &[u8]) -> Option<Tag<'_>> {
             b'(' => depth += 1,
             b')' => depth = depth.saturating_sub(1),
             b'[' if at > 0 => return bracketed(text, at),
-            b':' if depth > 0 => {}
+            b':' | b'=' if depth > 0 => {}
+            // GDM loses the opening bracket.
+            b']' if at > 0 && matches!(text.get(at + 1..), Some([b':', b' ', ..])) => {
+                return is_program(&text[..at])
+                    .then(|| Tag::new(&text[..=at], &text[..at], None, &text[at + 2..], true));
+            }
             b':' => return ends_with_colon(text, at),
             b' ' if depth == 0 && matches!(text.get(at + 1..), Some([b':'] | [b':', b' ', ..])) => {
                 return is_program(&text[..at])
@@ -213,8 +219,7 @@ pub fn mnemonic(text: &[u8]) -> Option<Tag<'_>> {
     parts.next()?;
     let text_end = 1 + len;
     let (rest, colon) = match &rest[len..] {
-        [b':', rest @ ..] => (rest, true),
-        [b' ', b':', rest @ ..] => (rest, true),
+        [b':', rest @ ..] | [b' ', b':', rest @ ..] => (rest, true),
         rest @ ([] | [b' ', ..]) => (rest, false),
         _ => return None,
     };

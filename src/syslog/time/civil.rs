@@ -44,7 +44,7 @@ impl Civil {
     /// The inverse of [`seconds`](Self::seconds).
     pub fn from_seconds(seconds: i64) -> Self {
         let (year, month, day) = civil_from_days(seconds.div_euclid(DAY_SECONDS));
-        let of_day = seconds.rem_euclid(DAY_SECONDS);
+        let of_day = seconds.rem_euclid(DAY_SECONDS).cast_unsigned();
         Self {
             year,
             month,
@@ -93,7 +93,7 @@ pub fn civil_from_days(days: i64) -> (i32, u8, u8) {
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
-    (year as i32, month as u8, day as u8)
+    (year as i32, month.cast_unsigned() as u8, day.cast_unsigned() as u8)
 }
 
 #[cfg(test)]

@@ -144,8 +144,7 @@ pub fn abbreviation_minutes(name: &[u8]) -> Option<i32> {
         b"AEDT" => 660,
         b"NZST" => 720,
         b"NZDT" => 780,
-        b"BRT" => -180,
-        b"ADT" => -180,
+        b"ADT" | b"BRT" => -180,
         b"AST" | b"EDT" => -240,
         b"EST" | b"CDT" => -300,
         b"CST" | b"MDT" => -360,
@@ -188,7 +187,7 @@ fn write_civil(out: &mut Vec<u8>, civil: Civil, fraction: &[u8], offset_minutes:
 }
 
 fn write_date_and_clock(out: &mut Vec<u8>, civil: Civil) {
-    let year = civil.year.clamp(0, 9999);
+    let year = civil.year.clamp(0, 9999).cast_unsigned();
     write_two(out, (year / 100) as u8);
     write_two(out, (year % 100) as u8);
     for (separator, value) in [
@@ -205,4 +204,91 @@ fn write_date_and_clock(out: &mut Vec<u8>, civil: Civil) {
 
 fn write_two(out: &mut Vec<u8>, value: u8) {
     out.extend_from_slice(&[b'0' + value / 10, b'0' + value % 10]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ZONES: [Tz; 5] = [
+        Tz::Europe__Berlin,
+        Tz::America__New_York,
+        Tz::Australia__Lord_Howe,
+        Tz::Asia__Kathmandu,
+        Tz::America__Sao_Paulo,
+    ];
+
+    fn stamp(seconds: i64, year: bool) -> When<'static> {
+        let civil = Civil::from_seconds(seconds);
+        When::Civil(Stamp {
+            year: year.then_some(civil.year),
+            month: civil.month,
+            day: civil.day,
+            hour: civil.hour,
+            minute: civil.minute,
+            second: civil.second,
+            fraction: b"25",
+            zone: Zone::Unnamed,
+        })
+    }
+
+    fn written(resolver: &mut Resolver, when: &When<'_>, received: i64, zone: Tz) -> String {
+        let mut out = Vec::new();
+        resolver.write(&mut out, when, UnixMicros(received * 1_000_000), zone);
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        /// 2000 to 2060, in steps around which clocks change as well.
+        #[test]
+        fn a_local_time_is_written_with_the_offset_of_that_time(
+            start in 946_684_800_i64..2_840_140_800,
+            steps in prop::collection::vec(-5000_i64..5000, 1..20),
+            zone in prop::sample::select(&ZONES[..]),
+        ) {
+            let mut resolver = Resolver::default();
+            let mut local = start;
+            for step in steps {
+                local += step;
+                let text = written(&mut resolver, &stamp(local, true), local, zone);
+                prop_assert_eq!(&text, &written(&mut Resolver::default(), &stamp(local, true), local, zone));
+                let moment = chrono::DateTime::parse_from_rfc3339(&text).unwrap();
+                let there = moment.with_timezone(&zone).naive_local().and_utc().timestamp();
+                // Within an hour that a change of clocks skips, the time that stands there is the one after it.
+                let skipped = matches!(
+                    zone.from_local_datetime(&chrono::DateTime::from_timestamp(local, 0).unwrap().naive_utc()),
+                    MappedLocalTime::None
+                );
+                prop_assert!(there == local || skipped, "{} in {}", text, zone);
+                prop_assert_eq!(moment.naive_local().and_utc().timestamp(), local);
+            }
+        }
+
+        #[test]
+        fn a_year_left_out_is_found_again(
+            received in 946_684_800_i64..4_102_444_800,
+            distance in -180 * civil::DAY_SECONDS..180 * civil::DAY_SECONDS,
+        ) {
+            let moment = received + distance;
+            let mut resolver = Resolver::default();
+            prop_assert_eq!(
+                written(&mut resolver, &stamp(moment, false), received, Tz::UTC),
+                written(&mut resolver, &stamp(moment, true), received, Tz::UTC)
+            );
+        }
+    }
+
+    #[test]
+    fn an_hour_that_comes_twice_is_the_one_nearer_to_reception() {
+        // 2026-10-25 02:30 in Berlin, received at 00:31 and at 01:31 UTC, by one resolver.
+        let local = Civil { year: 2026, month: 10, day: 25, hour: 2, minute: 30, second: 0 }.seconds();
+        let mut resolver = Resolver::default();
+        for (received, expected) in
+            [(local - 7140, "+02:00"), (local - 3540, "+01:00"), (local - 7140, "+02:00")]
+        {
+            let text = written(&mut resolver, &stamp(local, false), received, Tz::Europe__Berlin);
+            assert!(text.ends_with(expected), "{text}");
+        }
+    }
 }

@@ -6,7 +6,7 @@
 //! - RFC 3339 and what is sent for it: a space or another sign for `T`, no zone, a zone behind a space, slashes;
 //! - the BSD form of RFC 3164, `Mmm dd hh:mm:ss`, with fractions, with a year before or behind the time, with a zone or an
 //!   offset, with AM or PM, with a weekday before it, with the abbreviated months of neighbouring languages;
-//! - `YYYY Mmm dd` (NX-OS), `dd Mmm YYYY`, `dd/Mmm/YYYY:hh:mm:ss` (web servers), `mm/dd/YYYY:hh:mm:ss` (NetScaler),
+//! - `YYYY Mmm dd` (NX-OS), `dd Mmm YYYY`, `dd/Mmm/YYYY:hh:mm:ss` (web servers), `mm/dd/YYYY:hh:mm:ss` (`NetScaler`),
 //!   `YYYY:mm:dd-hh:mm:ss` (Sophos UTM), `YYYYmmddThhmmss`;
 //! - seconds, milli-, micro- and nanoseconds since 1970.
 
@@ -37,6 +37,9 @@ pub struct Scanned<'a> {
     /// How many bytes it takes.
     pub len: usize,
 }
+
+/// Minutes of an offset that no zone has.
+const NO_OFFSET: i32 = 24 * 60;
 
 /// Recognises a timestamp at the start of `text`.
 pub fn scan(text: &[u8]) -> Option<Scanned<'_>> {
@@ -226,6 +229,13 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
             end += len;
             form = Form::BsdLike;
         }
+        // CatOS sends the zone's name and its offset.
+        if matches!(zone, Zone::Name(_))
+            && let Some((offset @ Zone::Offset(_), len)) = spaced_zone(&text[end..])
+        {
+            zone = offset;
+            end += len;
+        }
         if year.is_none()
             && text.get(end) == Some(&b' ')
             && leading_digits(&text[end + 1..]) == 4
@@ -341,7 +351,7 @@ impl Stamp<'_> {
         }
         .is_valid()
             && match self.zone {
-                Zone::Offset(minutes) => minutes.abs() < 24 * 60,
+                Zone::Offset(minutes) => minutes.abs() < NO_OFFSET,
                 _ => true,
             }
     }
@@ -367,10 +377,8 @@ fn offset(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
             }
             let hours = number(hours)?.cast_signed();
             let minutes = if minutes.is_empty() { 0 } else { number(minutes)?.cast_signed() };
-            if hours > 23 || minutes > 59 {
-                return None;
-            }
-            let total = hours * 60 + minutes;
+            // An offset that cannot be makes the whole timestamp unreadable, like any other number in it.
+            let total = if hours > 23 || minutes > 59 { NO_OFFSET } else { hours * 60 + minutes };
             Some((Zone::Offset(if *sign == b'-' { -total } else { total }), len, exact))
         }
         _ => None,
@@ -381,8 +389,9 @@ fn offset(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
 fn spaced_zone(text: &[u8]) -> Option<(Zone<'_>, usize)> {
     let word = text.strip_prefix(b" ")?;
     if matches!(word.first()?, b'+' | b'-') {
-        // A lone dash or a negative number is no zone; two digits at least are.
-        return (leading_digits(&word[1..]) >= 2)
+        // A lone dash or a negative number is no zone.
+        let digits = leading_digits(&word[1..]);
+        return (digits == 4 || (digits == 2 && word.get(3) == Some(&b':')))
             .then(|| offset(word))
             .flatten()
             .map(|(zone, len, _)| (zone, 1 + len));

@@ -1,6 +1,8 @@
-//! The uplink against receivers that the tests play themselves: `session` over a pipe with a paused clock, `network`
-//! over real TLS on loopback.
+//! The uplink against receivers that the tests play themselves: `session` and `model` over a pipe with a paused clock,
+//! `network` over real TLS on loopback; `feeder` without any.
 
+mod feeder;
+mod model;
 mod network;
 mod session;
 
@@ -60,15 +62,9 @@ impl Queue for MemoryQueue {
         if count == 0 {
             return Ok(None);
         }
-        let origin = Origin {
-            received: UnixMicros(0),
-            source: ([127, 0, 0, 1], 514).into(),
-            transport: Transport::Udp,
-            cut: false,
-        };
         let mut batch = Batch::default();
         for message in &messages[start..start + count] {
-            batch.push(origin, message);
+            batch.push(origin(), message);
         }
         Ok(Some(Chunk { first_seq: seq + 1, batch: Arc::new(batch), range: 0..count }))
     }
@@ -84,6 +80,40 @@ impl Queue for MemoryQueue {
             rises
         });
         Ok(())
+    }
+}
+
+/// What outlives a connection, at the start of an uplink to one endpoint.
+pub(super) fn link(
+    queue: Arc<dyn Queue>,
+    durable: watch::Receiver<u64>,
+    settings: settings::Uplink,
+) -> Link<PlainWriter> {
+    let acknowledged = queue.acknowledged();
+    let status = Arc::new(Status::default());
+    status.begin(&[Endpoint { host: "receiver".to_owned(), port: 443 }]);
+    Link {
+        feeder: Some(Feeder::new(Arc::clone(&queue), PlainWriter("c"), &settings)),
+        queue,
+        durable,
+        stop: watch::channel(Stop::Running).1,
+        acknowledged,
+        recorded: acknowledged,
+        sent: acknowledged,
+        cautious: false,
+        settings,
+        status,
+        refused: None,
+        complaints: Complaints::default(),
+    }
+}
+
+pub(super) fn origin() -> Origin {
+    Origin {
+        received: UnixMicros(0),
+        source: ([127, 0, 0, 1], 514).into(),
+        transport: Transport::Udp,
+        cut: false,
     }
 }
 

@@ -273,6 +273,33 @@ async fn the_next_endpoint_is_tried_where_one_does_not_take_events() {
 }
 
 #[tokio::test]
+async fn only_where_all_receivers_refuse_us_the_next_try_waits_for_people() {
+    let (ca, other) = (Ca::new(), Ca::new());
+    let (refusing, _connections) = receiver(&ca).await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let foreign = always(tls::client_config(&other.client("client", valid()), &ca.roots()).unwrap());
+    let mut backoff = Backoff::new(Duration::from_secs(1));
+    for (targets, expected) in [
+        (vec![refusing, refusing], Round::Refused),
+        // The other one may take us as soon as it is there.
+        (vec![refusing, closed], Round::Failed),
+        (vec![closed], Round::Failed),
+    ] {
+        let queue = MemoryQueue::new(1);
+        let mut link = link(Arc::<MemoryQueue>::clone(&queue), queue.durable(), settings());
+        let (_running, stop) = watch::channel(Stop::Running);
+        link.stop = stop;
+        let targets: Vec<_> = targets.iter().map(endpoint).collect();
+        link.status.begin(&targets);
+        let round = round(&mut link, &targets, &foreign).await;
+        assert_eq!(round, expected);
+        assert_eq!(link.status.snapshot().held_by_certificate, targets[0].port == refusing.port());
+        let wait = round.wait(&mut backoff).unwrap();
+        assert_eq!(wait == REFUSED_WAIT, expected == Round::Refused, "{wait:?}");
+    }
+}
+
+#[tokio::test]
 async fn stopping_does_not_wait_for_receivers_that_are_away() {
     let ca = Ca::new();
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// The receiver's end of a pipe, and the connection's end when it comes.
-struct Receiver {
+pub(super) struct Receiver {
     stream: DuplexStream,
     decoder: Decoder,
     stop: watch::Sender<Stop>,
@@ -17,42 +17,30 @@ struct Receiver {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Got {
+pub(super) enum Got {
     Window(u32),
     /// Number within the window, and `connector.seq`.
     Event(u32, u64),
 }
 
 impl Receiver {
-    fn new(queue: &Arc<MemoryQueue>, settings: settings::Uplink) -> Self {
+    pub fn new(queue: &Arc<MemoryQueue>, settings: settings::Uplink) -> Self {
+        Self::with(link(Arc::<MemoryQueue>::clone(queue), queue.durable(), settings))
+    }
+
+    /// The next connection.
+    pub fn with(mut link: Link<PlainWriter>) -> Self {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (stop, stopped) = watch::channel(Stop::Running);
-        let feeder = Feeder::new(Arc::<MemoryQueue>::clone(queue), PlainWriter("c"), &settings);
-        let status = Arc::new(Status::default());
-        let endpoint = Endpoint { host: "receiver".to_owned(), port: 443 };
-        status.begin(std::slice::from_ref(&endpoint));
-        let acknowledged = queue.acknowledged();
-        let mut link = Link {
-            queue: Arc::<MemoryQueue>::clone(queue),
-            durable: queue.durable(),
-            stop: stopped,
-            feeder: Some(feeder),
-            acknowledged,
-            recorded: acknowledged,
-            sent: acknowledged,
-            cautious: false,
-            settings,
-            status,
-            complaints: Complaints::default(),
-        };
+        link.stop = stopped;
         let session = tokio::spawn(async move {
-            let ended = session::run(&mut link, &endpoint, ours).await;
+            let ended = session::run(&mut link, &endpoint(), ours).await;
             (ended, link)
         });
         Self { stream: theirs, decoder: Decoder::new(Limits::RECEIVER), stop, session }
     }
 
-    async fn frame(&mut self) -> Got {
+    pub async fn frame(&mut self) -> Got {
         loop {
             if let Some(frame) = self.decoder.next().unwrap() {
                 return match frame {
@@ -83,7 +71,7 @@ impl Receiver {
         seqs
     }
 
-    async fn ack(&mut self, sequence: u32) {
+    pub async fn ack(&mut self, sequence: u32) {
         self.stream.write_all(&ack(sequence)).await.unwrap();
     }
 
@@ -92,11 +80,26 @@ impl Receiver {
         assert!(timeout(wait, self.frame()).await.is_err());
     }
 
+    /// Closes its end, whatever it has read.
+    pub async fn die(self) -> (Lost, Link<PlainWriter>) {
+        let Self { stream, session, stop: _stop, .. } = self;
+        drop(stream);
+        ended(session.await.unwrap())
+    }
+
     async fn lost(self) -> (Lost, Link<PlainWriter>) {
-        match self.session.await.unwrap() {
-            (Ended::Lost(lost), link) => (lost, link),
-            (Ended::Done, _) => panic!("the connection ended without an error"),
-        }
+        ended(self.session.await.unwrap())
+    }
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint { host: "receiver".to_owned(), port: 443 }
+}
+
+fn ended(session: (Ended, Link<PlainWriter>)) -> (Lost, Link<PlainWriter>) {
+    match session {
+        (Ended::Lost(lost), link) => (lost, link),
+        (Ended::Done, _) => panic!("the connection ended without an error"),
     }
 }
 
@@ -202,17 +205,10 @@ async fn a_receiver_that_fell_silent_gets_one_window_at_a_time_on_the_next_conne
     for _ in 0..4 {
         receiver.window().await;
     }
-    let (_, mut link) = receiver.lost().await;
+    let (_, link) = receiver.lost().await;
     assert!(link.cautious);
-    let (ours, theirs) = tokio::io::duplex(1 << 20);
-    let (stop, stopped) = watch::channel(Stop::Running);
-    link.stop = stopped;
     let status = Arc::clone(&link.status);
-    let session = tokio::spawn(async move {
-        let endpoint = Endpoint { host: "receiver".to_owned(), port: 443 };
-        (session::run(&mut link, &endpoint, ours).await, link)
-    });
-    let mut receiver = Receiver { stream: theirs, decoder: Decoder::new(Limits::RECEIVER), stop, session };
+    let mut receiver = Receiver::with(link);
     assert_eq!(receiver.window().await[0], 1, "sent again, from the first that was not acknowledged");
     receiver.assert_silence(seconds(30)).await;
     assert_eq!(status.snapshot().events_retransmitted, 10);
@@ -274,4 +270,51 @@ async fn ndjson_takes_what_is_written_for_delivered() {
         .collect();
     assert_eq!(seqs, (1..=25).collect::<Vec<_>>());
     assert!(text.ends_with('\n'));
+}
+
+/// A queue whose disk takes its time: acknowledgements are recorded when the test lets them.
+struct SlowQueue {
+    memory: Arc<MemoryQueue>,
+    permits: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Queue for SlowQueue {
+    fn id(&self) -> &'static str {
+        "slow"
+    }
+
+    fn read_after(&self, seq: u64, max_events: usize, max_bytes: usize) -> Result<Option<Chunk>> {
+        self.memory.read_after(seq, max_events, max_bytes)
+    }
+
+    fn acknowledged(&self) -> u64 {
+        self.memory.acknowledged()
+    }
+
+    fn acknowledge(&self, seq: u64) -> Result<()> {
+        self.permits.lock().unwrap().recv().unwrap();
+        self.memory.acknowledge(seq)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn acknowledgements_that_came_while_the_disk_was_busy_are_recorded_although_the_connection_is_lost() {
+    let (permit, permits) = std::sync::mpsc::channel();
+    let memory = MemoryQueue::new(10);
+    let queue = Arc::new(SlowQueue { memory: Arc::clone(&memory), permits: Mutex::new(permits) });
+    let mut receiver = Receiver::with(link(queue, memory.durable(), settings()));
+    receiver.window().await;
+    receiver.ack(3).await;
+    permit.send(()).unwrap();
+    memory.until_acknowledged(3).await;
+    // The next is under way on the disk while two more come in and the connection ends.
+    for sequence in [4, 5, 6] {
+        receiver.ack(sequence).await;
+    }
+    receiver.stream.shutdown().await.unwrap();
+    for _ in 0..2 {
+        permit.send(()).unwrap();
+    }
+    let (_, link) = receiver.lost().await;
+    assert_eq!((memory.acknowledged(), link.recorded), (6, 6));
 }

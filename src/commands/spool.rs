@@ -1,0 +1,158 @@
+//! `spool status | verify | export | repair`: looks into the queues on disk, also while a connector uses them.
+
+use crate::console::Console;
+use crate::error::{Code, Error, Result};
+use crate::install::Install;
+use crate::settings::{self, Settings};
+use crate::spool::tool::{Inspector, Verified};
+use crate::state::Mode;
+use crate::syslog::normaliser::Normaliser;
+use serde_json::json;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+/// Which queue.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Only this mode's queue; both where none is given
+    #[arg(long, value_enum, global = true)]
+    pub mode: Option<Mode>,
+    /// What to do
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// What can be done.
+#[derive(Debug, clap::Subcommand)]
+pub enum Action {
+    /// Show what waits
+    Status,
+    /// Read every record and compare its checksum
+    Verify,
+    /// Write waiting events to standard output, one JSON object a line, as a receiver would get them
+    Export {
+        /// Acknowledged events that are still on the disk as well
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show what a repair would do; the next start of the connector would do the same
+    Repair {
+        /// Do it (the connector must be stopped)
+        #[arg(long)]
+        apply: bool,
+    },
+}
+
+/// Does it, for each queue that was ever used.
+pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
+    let install = Install::open(dir)?;
+    let settings = settings::load_in_force(&install).unwrap_or_default();
+    let mut damaged = 0;
+    for mode in [Mode::Stage, Mode::Production] {
+        if options.mode.is_some_and(|wanted| wanted != mode) {
+            continue;
+        }
+        let Some(inspector) = inspector(&install, mode)? else {
+            console.info(format_args!("spool/{} was never used", mode.name()));
+            continue;
+        };
+        match &options.action {
+            Action::Status => status(console, mode, &inspector)?,
+            Action::Verify => damaged += verify(console, mode, &inspector)?,
+            Action::Export { all } => export(&settings, &inspector, *all)?,
+            Action::Repair { apply } => repair(console, mode, &inspector, &settings, *apply)?,
+        }
+    }
+    if damaged > 0 {
+        return Err(Error::new(Code::SpoolDamaged, format!("{damaged} segments are damaged")));
+    }
+    Ok(())
+}
+
+/// A mode's queue seen from outside; none where it was never used.
+pub(super) fn inspector(install: &Install, mode: Mode) -> Result<Option<Inspector>> {
+    let dir = install.spool_dir(mode);
+    let used = std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some());
+    if used { Inspector::open(&dir).map(Some) } else { Ok(None) }
+}
+
+fn status(console: Console, mode: Mode, inspector: &Inspector) -> Result<()> {
+    let overview = inspector.overview()?;
+    if console.is_json() {
+        console.value(&json!({
+            "mode": mode.name(), "id": overview.id, "events": overview.events(), "last_seq": overview.last_seq,
+            "acknowledged_seq": overview.acknowledged_seq, "size_bytes": overview.size_bytes,
+        }));
+    } else {
+        console.info(format_args!(
+            "spool/{}: {} events wait, acknowledged up to number {} of {}; {} KiB on disk; id {}",
+            mode.name(),
+            overview.events(),
+            overview.acknowledged_seq,
+            overview.last_seq,
+            overview.size_bytes / 1024,
+            overview.id
+        ));
+    }
+    Ok(())
+}
+
+/// Returns how many segments are damaged.
+fn verify(console: Console, mode: Mode, inspector: &Inspector) -> Result<u32> {
+    let mut damaged = 0;
+    inspector.verify(|segment: Verified| {
+        let name = format!("spool/{}/{}", mode.name(), segment.name);
+        if segment.is_whole() {
+            console.ok(format_args!("{name}: {} records", segment.records));
+            return;
+        }
+        damaged += 1;
+        console.warn(format_args!(
+            "{name}: {} records, {} damaged places, lost numbers {:?}",
+            segment.records,
+            segment.damaged.len(),
+            segment.lost
+        ));
+    })?;
+    Ok(damaged)
+}
+
+fn export(settings: &Settings, inspector: &Inspector, all: bool) -> Result<()> {
+    let id = format!("{}-{}", settings.connector.id, inspector.overview()?.id);
+    let mut normaliser = Normaliser::new(&settings.normaliser, &id);
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut line = Vec::new();
+    inspector.export(all, |seq, origin, raw| {
+        line.clear();
+        normaliser.write_event(&mut line, seq, &origin, raw);
+        line.push(b'\n');
+        out.write_all(&line)
+    })?;
+    out.flush()
+        .map_err(|error| Error::new(Code::WriteFailed, "the events cannot be written").caused_by(error))
+}
+
+fn repair(
+    console: Console,
+    mode: Mode,
+    inspector: &Inspector,
+    settings: &Settings,
+    apply: bool,
+) -> Result<()> {
+    let mode = mode.name();
+    let plan = inspector.plan()?;
+    if plan.is_empty() {
+        console.ok(format_args!("spool/{mode}: there is nothing to repair"));
+        return Ok(());
+    }
+    for step in &plan {
+        console.info(format_args!("spool/{mode}: {step}"));
+    }
+    if apply {
+        inspector.repair((&settings.spool).into())?;
+        console.ok(format_args!("spool/{mode}: repaired"));
+    } else {
+        console.info("nothing was changed; `spool repair --apply` does it");
+    }
+    Ok(())
+}
