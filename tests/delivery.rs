@@ -207,6 +207,37 @@ fn a_receiver_that_is_killed_in_the_middle_loses_nothing_that_it_did_not_answer_
 }
 
 #[test]
+fn a_full_spool_makes_tcp_senders_wait_and_costs_nothing() {
+    // Somewhat more than the smallest spool takes, the connector's own buffers and the kernel's.
+    const EVENTS: u64 = 2000;
+    let mut site = Site::new();
+    set(site.dir.path(), "spool.max_mib", 64);
+    site.receiver.kill();
+    let connector = site.connector();
+    let port = site.port;
+    let sender = std::thread::spawn(move || {
+        let rest = "x".repeat(60_000);
+        let text = (1..=EVENTS).map(|n| format!("<13>1 - host app - - - {n} {rest}\n")).collect::<String>();
+        send_tcp(port, text.as_bytes());
+    });
+    connector.wait_until("full", |report| report.spool.full);
+    let report = connector.report();
+    assert!(report.spool.size_bytes <= 64 << 20, "{report:#?}");
+    assert!(!sender.is_finished(), "the sender waits");
+    site.revive();
+    sender.join().unwrap();
+    let report = connector.wait_until("delivered", |report| report.spool.acknowledged_seq == EVENTS);
+    assert_eq!((report.spool.events, report.spool.dropped_full, report.spool.full), (0, 0, false));
+    // The incubator keeps the last of them.
+    let mut view = site.view();
+    view.wait("the last", |event| seq(event) == EVENTS);
+    assert!(view.events.iter().all(|event| {
+        let body = event["body"].as_str().unwrap();
+        body.len() > 60_000 && body.starts_with(&format!("{} x", seq(event)))
+    }));
+}
+
+#[test]
 fn the_next_concentrator_takes_over_and_the_first_is_preferred_again() {
     let soc = Soc::start();
     let pki = soc.dir.path();
