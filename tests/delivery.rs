@@ -207,6 +207,37 @@ fn a_receiver_that_is_killed_in_the_middle_loses_nothing_that_it_did_not_answer_
 }
 
 #[test]
+fn a_full_spool_makes_tcp_senders_wait_and_costs_nothing() {
+    // Somewhat more than the smallest spool takes, the connector's own buffers and the kernel's.
+    const EVENTS: u64 = 2000;
+    let mut site = Site::new();
+    set(site.dir.path(), "spool.max_mib", 64);
+    site.receiver.kill();
+    let connector = site.connector();
+    let port = site.port;
+    let sender = std::thread::spawn(move || {
+        let rest = "x".repeat(60_000);
+        let text = (1..=EVENTS).map(|n| format!("<13>1 - host app - - - {n} {rest}\n")).collect::<String>();
+        send_tcp(port, text.as_bytes());
+    });
+    connector.wait_until("full", |report| report.spool.full);
+    let report = connector.report();
+    assert!(report.spool.size_bytes <= 64 << 20, "{report:#?}");
+    assert!(!sender.is_finished(), "the sender waits");
+    site.revive();
+    sender.join().unwrap();
+    let report = connector.wait_until("delivered", |report| report.spool.acknowledged_seq == EVENTS);
+    assert_eq!((report.spool.events, report.spool.dropped_full, report.spool.full), (0, 0, false));
+    // The incubator keeps the last of them.
+    let mut view = site.view();
+    view.wait("the last", |event| seq(event) == EVENTS);
+    assert!(view.events.iter().all(|event| {
+        let body = event["body"].as_str().unwrap();
+        body.len() > 60_000 && body.starts_with(&format!("{} x", seq(event)))
+    }));
+}
+
+#[test]
 fn the_next_concentrator_takes_over_and_the_first_is_preferred_again() {
     let soc = Soc::start();
     let pki = soc.dir.path();
@@ -300,6 +331,28 @@ fn an_expired_certificate_holds_events_until_it_is_replaced() {
         replace_pair(dir, soc.dir.path(), "expired");
     };
     held_until("E225", spoil, mended);
+}
+
+#[test]
+fn without_a_certificate_events_are_held_until_there_is_one() {
+    let spoil = |_: &Soc, dir: &Path| fs::remove_file(dir.join("client-cert.pem")).unwrap();
+    held_until("E232", spoil, mended);
+}
+
+#[test]
+fn a_renewed_certificate_may_have_another_name() {
+    let spoil = |soc: &Soc, dir: &Path| {
+        soc.pki.client("expired", Validity::expired(SystemClock.now())).unwrap();
+        replace_pair(dir, soc.dir.path(), "expired");
+    };
+    let mend = |soc: &Soc, dir: &Path| {
+        for part in ["cert", "key"] {
+            fs::copy(soc.path(&format!("client-{part}.pem")), dir.join(format!("renewed-{part}.pem")))
+                .unwrap();
+            fs::remove_file(dir.join(format!("client-{part}.pem"))).unwrap();
+        }
+    };
+    held_until("E225", spoil, mend);
 }
 
 #[test]

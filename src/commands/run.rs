@@ -2,10 +2,9 @@
 
 use super::credentials;
 use crate::connector::{Config, Connector};
-use crate::engine::container::Credentials;
 use crate::error::{Code, Error, Result};
 use crate::install::Install;
-use crate::settings;
+use crate::settings::{self, Settings};
 use crate::state::{Mode, store};
 use crate::tls::{self, Identity, Roots};
 use crate::uplink::TlsSource;
@@ -47,9 +46,7 @@ pub fn exec(dir: &Path, options: &Options, verbose: u8) -> Result<()> {
             .caused_by(error)
     })?;
     raise_open_files(settings.limits.files);
-    let files = credentials(&install, &settings)?;
-    let ca = options.ca.clone().or_else(|| settings.tls.ca_file(install.dir()));
-    let source = tls_source(files, ca);
+    let source = tls_source(install.clone(), settings.clone(), options.ca.clone());
     // A certificate that cannot be used is said now, not at the first connection. It is no reason to end: the events
     // are held back until it was replaced.
     if let Err(error) = source() {
@@ -84,10 +81,13 @@ pub fn exec(dir: &Path, options: &Options, verbose: u8) -> Result<()> {
 /// The bytes of certificate, key and CA certificates, and what was made of them.
 type Loaded = (Vec<Vec<u8>>, Arc<ClientConfig>);
 
-/// Reads the files for each connection anew, and gives the same configuration as long as their bytes are the same.
-fn tls_source(files: Credentials, ca: Option<PathBuf>) -> TlsSource {
+/// Finds and reads the files for each connection anew, and gives the same configuration as long as their bytes are the
+/// same. `ca` stands in for the setting.
+fn tls_source(install: Install, settings: Settings, ca: Option<PathBuf>) -> TlsSource {
     let last: Mutex<Option<Loaded>> = Mutex::default();
     Arc::new(move || {
+        let files = credentials(&install, &settings)?;
+        let ca = ca.clone().or_else(|| settings.tls.ca_file(install.dir()));
         let authorities = ca.clone().or_else(tls::system_bundle);
         let bytes: Vec<_> = [Some(&files.certificate), Some(&files.key), authorities.as_ref()]
             .into_iter()
