@@ -117,11 +117,6 @@ impl<E: Engine> Session<E> {
         self.container.as_ref().is_some_and(|container| container.state == ContainerState::Running)
     }
 
-    /// The port that this installation's own running connector has.
-    fn own_port(&self) -> Option<u16> {
-        self.running().then_some(self.settings.listener.syslog_port)
-    }
-
     fn state(&self) -> State {
         let connector = if self.running() { Connector::Running } else { Connector::Stopped };
         self.record.as_ref().map_or(State::Incomplete, |record| record.state(connector))
@@ -152,7 +147,13 @@ impl<E: Engine> Session<E> {
     fn backlog(&self, mode: Mode) -> u64 {
         let overview =
             spool::inspector(&self.install, mode).and_then(|found| found.map(|i| i.overview()).transpose());
-        overview.ok().flatten().map_or(0, |overview| overview.events())
+        match overview {
+            Ok(overview) => overview.map_or(0, |overview| overview.events()),
+            Err(error) => {
+                tracing::warn!(%error, mode = mode.name(), "the spool cannot be looked into");
+                0
+            }
+        }
     }
 
     /// Says how many events wait in the spools of a stopped connector.

@@ -10,7 +10,7 @@ use crate::console::Console;
 use crate::engine::{self, Engine, Progress, image::Image, network::NetworkPlan, reboot};
 use crate::error::{Code, Error, Result};
 use crate::install::{self, Install};
-use crate::settings::{self, Change, Changes, EngineKind, Network};
+use crate::settings::{self, Change, Changes, EngineKind, Network, Settings};
 use crate::state::store::{self, Record};
 use crate::state::{Connector, Mode};
 use std::path::{Path, PathBuf};
@@ -116,6 +116,13 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
                 None
             }
         };
+        let before = settings::load_accepted(&install).ok();
+        let former = match &before {
+            Some(before) if place(&before.engine) != place(&settings.engine) => {
+                former_connector(&install, console, before, &mut tell).await
+            }
+            _ => None,
+        };
         let mut plan = None;
         if let Some(session) = &session {
             match session.engine.info().await {
@@ -139,7 +146,12 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
             proc: Path::new("/proc"),
             clock: &SystemClock,
             uid: rustix::process::geteuid().as_raw(),
-            own_port: session.as_ref().and_then(Session::own_port),
+            // It has the port of the settings it was started with, not of those that are being checked.
+            own_port: [session.as_ref(), former.as_ref()]
+                .into_iter()
+                .flatten()
+                .any(Session::running)
+                .then(|| before.as_ref().unwrap_or(&settings).listener.syslog_port),
         };
         checks::run_all(&context, &mut tell).await;
 
@@ -151,10 +163,42 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
             }
         }
         match (session, plan, image, failures) {
-            (Some(session), Some(plan), Some(image), 0) => session.complete(&image, &plan).await,
+            (Some(session), Some(plan), Some(image), 0) => {
+                if let Some(former) = &former {
+                    former.stop_connector().await?;
+                }
+                session.complete(&image, &plan).await
+            }
             _ => Err(Error::new(Code::ChecksFailed, format!("setup is not done: {failures} checks failed"))),
         }
     })?
+}
+
+/// What tells one place of containers from another: Podman has one for each user, Docker's daemon has one for all.
+fn place(engine: &settings::Engine) -> (EngineKind, bool) {
+    let root = engine.sudo && rustix::process::geteuid().as_raw() != 0;
+    (engine.kind, engine.kind == EngineKind::Podman && root)
+}
+
+/// The container that is left in the engine used before; nobody would ever stop it once setup has named another engine.
+async fn former_connector(
+    install: &Install,
+    console: Console,
+    before: &Settings,
+    tell: &mut impl FnMut(&Finding),
+) -> Option<Session> {
+    let look = async {
+        let engine = engine::connect(&before.engine, install).await?;
+        Session::with_engine(install.clone(), console, None, None, before.clone(), engine).await
+    };
+    match look.await {
+        Ok(session) => session.container.is_some().then_some(session),
+        // It may have been uninstalled, which is a reason to change engines.
+        Err(error) => {
+            tell(&Finding { check: "former engine", outcome: Outcome::Warning(error) });
+            None
+        }
+    }
 }
 
 /// Whether this user can use the engine at all, as far as files tell.
