@@ -146,10 +146,7 @@ impl Connector {
         };
         let listening = tokio::spawn({
             let (settings, alive) = (settings.listener.clone(), Arc::clone(&alive));
-            async move {
-                listener::run(bound, &settings, shared).await;
-                alive.store(false, Relaxed);
-            }
+            async move { listener::run(bound, &settings, shared, &alive).await }
         });
 
         let uplink = Uplink {

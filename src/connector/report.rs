@@ -95,7 +95,7 @@ impl From<spool::Status> for Spool {
 /// without a receiver.
 pub(super) fn unhealthy(listening: bool, spool: &Spool, uplink: &uplink::Snapshot) -> Option<String> {
     if !listening {
-        return Some("the listener has ended".to_owned());
+        return Some("the listener, or one of its inputs, has ended".to_owned());
     }
     if let Some(error) = &spool.failing {
         return Some(format!("the spool cannot be written: {error}"));
