@@ -41,11 +41,15 @@ pub(super) async fn receive(socket: UdpSocket, max_message_bytes: usize, shared:
     }
 }
 
-/// Reads what waits in the kernel, up to one batch.
+/// Reads what waits in the kernel, up to one batch. Datagrams without a message, and errors, count as well: a flood of
+/// them must not keep the messages between them here, nor the thread.
 fn drain(socket: &UdpSocket, buffer: &mut [u8], max_message_bytes: usize, shared: &Shared) -> Batch {
     let mut batch = Batch::default();
     let received = shared.clock.now();
-    while batch.len() < BATCH_MESSAGES && batch.size_bytes() < BATCH_BYTES {
+    for _ in 0..BATCH_MESSAGES {
+        if batch.size_bytes() >= BATCH_BYTES {
+            break;
+        }
         match socket.try_recv_from(buffer) {
             Ok((length, source)) => {
                 let Some(Frame { message, cut }) = framing::datagram(&buffer[..length], max_message_bytes)
