@@ -13,6 +13,8 @@ if [ -f "$here/Cargo.toml" ]; then
     # Cargo knows best whether anything is to be built; it says so on standard error only when there is. Without it
     # (sudo leaves it out of PATH) what was built before serves.
     if command -v cargo >/dev/null 2>&1; then
+        ls "$here"/target/*/release/soc-connector >/dev/null 2>&1 ||
+            echo "INFO - building soc-connector, which takes some minutes the first time ..." >&2
         (cd "$here" && cargo build --quiet --release --locked --bin soc-connector) || {
             echo "ERROR - E901 soc-connector could not be built from $here" >&2
             exit 1

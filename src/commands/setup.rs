@@ -6,13 +6,14 @@
 use super::{Session, block_on};
 use crate::checks::{self, Finding, Outcome};
 use crate::clock::SystemClock;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::engine::{self, Engine, Progress, image::Image, network::NetworkPlan, reboot};
 use crate::error::{Code, Error, Result};
 use crate::install::{self, Install};
 use crate::settings::{self, Change, Changes, EngineKind, Network, Settings};
 use crate::state::store::{self, Record};
 use crate::state::{Connector, Mode};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Settings that can be given on the command line. What is not given stays as the settings file has it.
@@ -228,6 +229,10 @@ fn engine_access(wanted: &settings::Engine) -> Vec<Finding> {
 
 /// Prints a finding. A failure is printed with its cause and remedy, and returned to be counted.
 pub(super) fn show(console: Console, finding: &Finding) -> bool {
+    if console.is_json() {
+        console.value(&as_json(finding));
+        return finding.is_failure();
+    }
     match &finding.outcome {
         Outcome::Ok(text) => console.ok(text),
         Outcome::Skipped(why) => console.info(format_args!("{} not checked: {why}", finding.check)),
@@ -235,6 +240,18 @@ pub(super) fn show(console: Console, finding: &Finding) -> bool {
         Outcome::Failed(error) => console.error(error),
     }
     finding.is_failure()
+}
+
+/// With the check's name, by which a program knows it.
+fn as_json(finding: &Finding) -> Value {
+    let mut object = match &finding.outcome {
+        Outcome::Ok(text) => json!({ "level": "OK", "message": text }),
+        Outcome::Skipped(why) => json!({ "level": "INFO", "message": format!("not checked: {why}") }),
+        Outcome::Warning(error) => console::problem("WARN", error),
+        Outcome::Failed(error) => console::problem("ERROR", error),
+    };
+    object["check"] = finding.check.into();
+    object
 }
 
 impl<E: Engine> Session<E> {
@@ -319,5 +336,35 @@ impl<E: Engine> Session<E> {
         self.console.info(record.state(Connector::Stopped));
         self.console.ok("SOC-Connector setup completed!");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_gets_every_finding_with_the_name_of_its_check() {
+        let error = || Error::new(Code::PortBusy, "UDP port 514 is taken");
+        for (outcome, level, code) in [
+            (Outcome::Ok("Free.".to_owned()), "OK", Value::Null),
+            (Outcome::Skipped("no engine".to_owned()), "INFO", Value::Null),
+            (Outcome::Warning(error()), "WARN", "E411".into()),
+            (Outcome::Failed(error()), "ERROR", "E411".into()),
+        ] {
+            let object = as_json(&Finding { check: "UDP port", outcome });
+            assert_eq!((&object["check"], &object["level"]), (&"UDP port".into(), &level.into()));
+            assert_eq!(object["code"], code);
+            assert!(object["message"].is_string(), "{object}");
+        }
+    }
+
+    #[test]
+    fn podman_through_sudo_is_another_place_and_docker_through_sudo_is_not() {
+        let of = |kind, sudo| place(&settings::Engine { kind, sudo, ..settings::Engine::default() });
+        let root = rustix::process::geteuid().is_root();
+        assert_eq!(of(EngineKind::Podman, true) == of(EngineKind::Podman, false), root);
+        assert_eq!(of(EngineKind::Docker, true), of(EngineKind::Docker, false));
+        assert_ne!(of(EngineKind::Docker, false), of(EngineKind::Podman, false));
     }
 }

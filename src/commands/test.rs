@@ -128,9 +128,11 @@ impl<E: Engine> Session<E> {
         }
         if report.spool.events > 0 {
             let waiting = report.spool.events;
+            let last = report.uplink.last_error.filter(|_| report.uplink.in_use.is_none());
+            let why = last.map_or(String::new(), |last| format!(": {}", last.error));
             return Error::new(
                 Code::TestNoRoute,
-                format!("{}; {waiting} events wait in the spool", error.what()),
+                format!("{}; {waiting} events wait in the spool{why}", error.what()),
             );
         }
         error
