@@ -49,7 +49,8 @@ pub fn exec(dir: &Path, console: Console) -> Result<()> {
 
 /// Before setup there may be no engine yet, and the state is known without one.
 fn before_setup(dir: &Path, console: Console, error: Error) -> Result<()> {
-    let engine_missing = !matches!(error.code(), Code::SettingsInvalid | Code::SettingsUnreadable);
+    let engine_missing =
+        !matches!(error.code(), Code::SettingsInvalid | Code::SettingsUnreadable | Code::DirExposed);
     if !engine_missing || store::load(&Install::open(dir)?)?.is_some() {
         return Err(error);
     }
