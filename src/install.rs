@@ -170,7 +170,8 @@ fn create_private(dirs: &[PathBuf]) -> Result<()> {
 /// same directory, sync, rename, sync of the directory. Mode 0600.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     let attempt = || -> std::io::Result<()> {
-        let dir = path.parent().unwrap_or(Path::new("."));
+        // The parent of a bare name is the empty path, which means here.
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(format!(".{}.tmp", std::process::id()));
         let temporary = PathBuf::from(temporary);

@@ -305,6 +305,14 @@ impl Installation {
             assert!(second.parse::<u64>().unwrap() > 1_700_000_000);
             assert_eq!(pair[1], format!("INFO - SOC System confirmed log message : {text}"));
         }
+        // Two commands at once in one directory: the second one is told to wait.
+        let mut first = Process::spawn(self.command(&["test"]));
+        first.wait_for("submitting log message #1/3");
+        let second = self.sh(&["stop"]);
+        assert_eq!(second.code, Some(1));
+        assert!(second.err.starts_with("ERROR - E102 `test` (process "), "{}", second.err);
+        assert!(second.err.contains("wait until it has ended"), "{}", second.err);
+        assert_eq!(first.wait(), Some(0));
         let mut sample = Process::spawn(self.command(&["sample"]));
         // The first line has no end yet, so its coming cannot be awaited; the cursor is taken before it is printed.
         let body = format!("This is my very important log message! ({})", self.way.name);
@@ -460,7 +468,31 @@ impl Installation {
         self.engine(&["create", "--name", &self.container(), image["image"].as_str().unwrap()]).ok();
         self.sh(&["start"]).ok();
         self.assert_state("Setup: complete Mode: stage Connector: running");
+        // A newer program brings a newer image: after `update`, setup is due before the next start.
+        let old = fs::read(self.dir.join("soc-connector")).unwrap();
+        let mut new = old.clone();
+        new.extend_from_slice(b"newer");
+        self.replace_program(&new);
+        let update = self.sh(&["update"]).ok();
+        assert!(update.out.contains("OK - a newer image is there: sha256:"), "{}", update.out);
+        self.assert_state("Setup: complete Mode: stage Connector: running");
         self.sh(&["stop"]).ok();
+        self.assert_state("Setup: incomplete Mode: - Connector: -");
+        let start = self.sh(&["start"]);
+        assert!(start.err.starts_with("ERROR - E104 "), "{}", start.err);
+        assert!(start.err.contains("run `setup` first"), "{}", start.err);
+        self.replace_program(&old);
+        self.sh(&["setup"]).ok();
+    }
+
+    /// Puts another binary beside the script. A running one cannot be written to, so it is removed first.
+    fn replace_program(&self, bytes: &[u8]) {
+        let program = self.dir.join("soc-connector");
+        fs::remove_file(&program).unwrap();
+        fs::write(&program, bytes).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let (uid, gid) = self.owner();
+        chown(&program, Some(uid), Some(gid)).unwrap();
     }
 
     fn production(&mut self) {
@@ -475,8 +507,13 @@ impl Installation {
         let old = format!("concentrators = [\"{}\"]", self.soc.stream);
         assert!(settings.contains(&old), "{settings}");
         fs::write(&file, settings.replace(&old, &format!("concentrators = [\"{stream}\"]"))).unwrap();
-        // Changed settings need setup, and then tests, again.
-        self.sh(&["setup"]).ok();
+        // Changed settings need setup, and then tests, again. This one takes the image from a file, as on a host that
+        // has none; it is the same image, so `update` has nothing to do behind it.
+        self.sh(&["image", "save", "image.tar"]).ok();
+        self.sh(&["purge"]).ok();
+        self.assert_state("Setup: incomplete Mode: - Connector: -");
+        self.sh(&["setup", "--image-file", "image.tar"]).ok();
+        assert_eq!(self.sh(&["update"]).ok().out.lines().last().unwrap(), "OK - the image is up to date");
         assert!(self.sh(&["deploy"]).err.starts_with("ERROR - E104 "), "deploy needs a passed test");
         self.sh(&["start"]).ok();
         self.sh(&["test"]).ok();

@@ -2,49 +2,10 @@
 
 mod common;
 
-use common::{Foreground, Process, Soc, View, free_port, run};
-use serde_json::Value;
+use common::{Process, Rig, have, run};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-
-/// A SOC, and a connector that sends to it.
-struct Rig {
-    _soc: Soc,
-    connector: Foreground,
-    view: View,
-    _dir: tempfile::TempDir,
-}
-
-impl Rig {
-    fn start() -> Self {
-        let soc = Soc::start();
-        let port = free_port();
-        let dir = soc.install("client", port, "");
-        let connector = Foreground::start(dir.path(), "stage", port);
-        let view = soc.view("client");
-        Self { connector, view, _soc: soc, _dir: dir }
-    }
-
-    fn port(&self) -> String {
-        self.connector.port.to_string()
-    }
-
-    #[track_caller]
-    fn event(&mut self, body: &str) -> Value {
-        self.view.wait_body(body)
-    }
-}
-
-/// Whether a program is there; `tests/run` installs them, so under CI a missing one is a failure.
-fn have(test: &str, program: &str) -> bool {
-    if run(Command::new("sh").args(["-c", &format!("command -v {program}")])).code == Some(0) {
-        return true;
-    }
-    assert!(std::env::var_os("CI").is_none(), "{test}: CI needs {program}; tests/run installs it");
-    eprintln!("SKIPPED {test}: no {program} on this machine (tests/run installs it)");
-    false
-}
 
 #[test]
 fn logger_in_both_formats_over_both_transports_and_framings() {
@@ -56,11 +17,11 @@ fn logger_in_both_formats_over_both_transports_and_framings() {
         for format in ["--rfc5424", "--rfc3164"] {
             let body = format!("logger says hello {} {format}", transport.join(" "));
             run(Command::new("logger")
-                .args(["--server", "127.0.0.1", "--port", &rig.port(), format])
+                .args(["--server", "127.0.0.1", "--port", &rig.port().to_string(), format])
                 .args(transport)
                 .args(["--tag", "myapp", "--id=4711", "--priority", "auth.warning", &body]))
             .ok();
-            let event = rig.event(&body);
+            let event = rig.view.wait_body(&body);
             assert_eq!(event["priority"], "36", "{event:#}");
             assert_eq!((&event["facility"], &event["severity"]), (&"4".into(), &"4".into()));
             assert_eq!(event["appName"], "myapp");
@@ -100,10 +61,11 @@ fn rsyslog_forwards_over_udp_and_both_framings_of_tcp() {
         ),
     ];
     for (tag, way) in ways {
-        config += &format!(
-            "if $programname == \"{tag}\" then action(type=\"omfwd\" target=\"127.0.0.1\" port=\"{}\" {way})\n",
-            rig.port()
-        );
+        let port = rig.port();
+        config.extend([
+            format!("if $programname == \"{tag}\" then "),
+            format!("action(type=\"omfwd\" target=\"127.0.0.1\" port=\"{port}\" {way})\n"),
+        ]);
     }
     let file = dir.path().join("rsyslog.conf");
     fs::write(&file, config).unwrap();
@@ -121,7 +83,7 @@ fn rsyslog_forwards_over_udp_and_both_framings_of_tcp() {
         // What comes in through its socket rsyslog keeps with the space before it. Its RFC 5424 template puts another
         // one before that, so by the RFC the space is the message's own.
         let expected = if tag == "rscounted" { format!(" {body}") } else { body };
-        let event = rig.event(&expected);
+        let event = rig.view.wait_body(&expected);
         assert_eq!(event["priority"], "19", "{event:#}");
         assert_eq!((&event["appName"], &event["procId"]), (&tag.into(), &"99".into()), "{event:#}");
     }
@@ -144,11 +106,11 @@ for kind, name in ((socket.SOCK_DGRAM, "udp"), (socket.SOCK_STREAM, "tcp")):
     log.error("python over %s: second", name)
     handler.close()
 "#;
-    run(Command::new("python3").args(["-c", script, &rig.port()])).ok();
+    run(Command::new("python3").args(["-c", script, &rig.port().to_string()])).ok();
     for transport in ["udp", "tcp"] {
         for which in ["first", "second"] {
             // No header but PRI, and a NUL at the end, which is SysLogHandler's only separator over TCP.
-            let event = rig.event(&format!("python over {transport}: {which}"));
+            let event = rig.view.wait_body(&format!("python over {transport}: {which}"));
             assert_eq!(event["priority"], "155", "{event:#}");
             assert_eq!(event["hostName"], "127.0.0.1", "{event:#}");
         }
@@ -169,7 +131,7 @@ fn busybox_syslogd_forwards() {
     // Its /dev/log cannot be moved, so it gets a /dev of its own.
     let script = format!(
         "mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && \
-         {{ busybox syslogd -n -O /dev/messages -R 127.0.0.1:{} & }} && \
+         {{ busybox syslogd -n -O /dev/messages -L -R 127.0.0.1:{} & }} && \
          until [ -S /dev/log ]; do sleep 0.1; done; busybox logger -t bbapp -p daemon.notice '{body}'; \
          until grep -q '{body}' /dev/messages; do sleep 0.1; done; kill $!",
         rig.port()
@@ -184,7 +146,7 @@ fn busybox_syslogd_forwards() {
         "-c",
         &script,
     ]));
-    let event = rig.event(body);
+    let event = rig.view.wait_body(body);
     assert_eq!(event["priority"], "29", "{event:#}");
     assert_eq!(event["appName"], "bbapp", "{event:#}");
     assert_eq!(event["hostName"], "127.0.0.1", "busybox names no host: {event:#}");

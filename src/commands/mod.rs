@@ -1,7 +1,7 @@
 //! The commands, one file each. A command opens what it needs (directory, lock, state, engine), checks that it is
 //! allowed in the present state, does its work through [`crate::engine::Engine`], and says what it did.
 //!
-//! What is common to them is here: [`Session`] is a command that has the directory and knows the state.
+//! What is common to them is here: `Session` is a command that has the directory and knows the state.
 
 pub mod delete;
 pub mod demo;

@@ -4,11 +4,14 @@ use super::credentials;
 use crate::connector::{Config, Connector};
 use crate::error::{Code, Error, Result};
 use crate::install::Install;
-use crate::settings;
+use crate::settings::{self, Settings};
 use crate::state::{Mode, store};
 use crate::tls::{self, Identity, Roots};
+use crate::uplink::TlsSource;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use rustls::ClientConfig;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What the container's command line says; each has a default that suits a service outside of a container.
@@ -42,12 +45,8 @@ pub fn exec(dir: &Path, options: &Options, verbose: u8) -> Result<()> {
         Error::new(Code::WriteFailed, format!("no log can be written in {}", install.logs_dir().display()))
             .caused_by(error)
     })?;
-    let files = credentials(&install, &settings)?;
-    let ca = options.ca.clone().or_else(|| settings.tls.ca_file(install.dir()));
-    let source = move || {
-        let identity = Identity::load(&files.certificate, &files.key)?;
-        tls::client_config(&identity, &Roots::load(ca.as_deref())?)
-    };
+    raise_open_files(settings.limits.files);
+    let source = tls_source(install.clone(), settings.clone(), options.ca.clone());
     // A certificate that cannot be used is said now, not at the first connection. It is no reason to end: the events
     // are held back until it was replaced.
     if let Err(error) = source() {
@@ -58,7 +57,7 @@ pub fn exec(dir: &Path, options: &Options, verbose: u8) -> Result<()> {
         mode,
         spool_dir: install.spool_dir(mode),
         run_dir: install.run_dir(),
-        tls: Arc::new(source),
+        tls: source,
         settings,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -84,4 +83,52 @@ pub fn exec(dir: &Path, options: &Options, verbose: u8) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// The bytes of certificate, key and CA certificates, and what was made of them.
+type Loaded = (Vec<Vec<u8>>, Arc<ClientConfig>);
+
+/// Finds and reads the files for each connection anew, and gives the same configuration as long as their bytes are the
+/// same. `ca` stands in for the setting.
+fn tls_source(install: Install, settings: Settings, ca: Option<PathBuf>) -> TlsSource {
+    let last: Mutex<Option<Loaded>> = Mutex::default();
+    Arc::new(move || {
+        let files = credentials(&install, &settings)?;
+        let ca = ca.clone().or_else(|| settings.tls.ca_file(install.dir()));
+        let authorities = ca.clone().or_else(tls::system_bundle);
+        let bytes: Vec<_> = [Some(&files.certificate), Some(&files.key), authorities.as_ref()]
+            .into_iter()
+            .flatten()
+            // What cannot be read is told by what follows.
+            .map(|file| std::fs::read(file).unwrap_or_default())
+            .collect();
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, config)) = last.as_ref().filter(|(before, _)| *before == bytes) {
+            return Ok(Arc::clone(config));
+        }
+        let identity = Identity::load(&files.certificate, &files.key)?;
+        let config = tls::client_config(&identity, &Roots::load(ca.as_deref())?)?;
+        *last = Some((bytes, Arc::clone(&config)));
+        Ok(config)
+    })
+}
+
+/// Raises this process's own bound on open files, for each connection is one. Shells and systemd begin with 1024, so
+/// that programs that use select(2) keep working; what they allow is more. In the container the engine has done it.
+fn raise_open_files(files: u64) {
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(files, |maximum| maximum.min(files));
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(wanted);
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, wanted, "the bound on open files cannot be raised");
+        }
+    }
+    if wanted < files {
+        tracing::warn!(
+            allowed = wanted,
+            wanted = files,
+            "fewer open files are allowed than limits.files asks for"
+        );
+    }
 }

@@ -46,7 +46,15 @@ impl Intake {
                 continue;
             };
             let Some(batch) = batch else { break };
-            if !self.append(Arc::new(batch)).await {
+            let batch = Arc::new(batch);
+            if !self.append(Arc::clone(&batch)).await {
+                let mut messages = batch.len();
+                // Closed, so that the listener does not wait for room here.
+                self.batches.close();
+                while let Some(batch) = self.batches.recv().await {
+                    messages += batch.len();
+                }
+                tracing::error!(messages, "ended with messages that the spool had no room for");
                 break;
             }
             let since = *unsynced_since.get_or_insert_with(Instant::now);
@@ -81,10 +89,7 @@ impl Intake {
             tokio::select! {
                 () = room => {}
                 () = tokio::time::sleep(RETRY) => {}
-                () = given_up(&mut self.give_up) => {
-                    tracing::error!(messages = batch.len(), "ended with messages that the spool had no room for");
-                    return false;
-                }
+                () = given_up(&mut self.give_up) => return false,
             }
         }
     }

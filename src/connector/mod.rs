@@ -30,6 +30,8 @@ use tokio::task::JoinHandle;
 pub const DRAIN: Duration = Duration::from_secs(10);
 /// Between two looks at whether every part still works.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long the listener may take to hand on what the kernel had; longer where the intake waits for room in the spool.
+const LISTENER_END: Duration = Duration::from_secs(5);
 /// How long the intake thread may take to write what was read, when the spool has no room or the disk is in trouble.
 const INTAKE_END: Duration = Duration::from_secs(5);
 
@@ -217,8 +219,17 @@ impl Connector {
         tracing::info!("stopping");
         self.stop_listening.send_replace(true);
         let deadline = tokio::time::Instant::now() + DRAIN;
-        ended("listener", self.listening.await);
-        // The channel is closed now. A spool that cannot take the rest gets a bounded time to find room.
+        // A spool that cannot take the rest gets a bounded time to find room. While it has none, the listener cannot
+        // hand on what it read.
+        let mut listening = self.listening;
+        let listened = if let Ok(listened) = tokio::time::timeout(LISTENER_END, &mut listening).await {
+            listened
+        } else {
+            self.give_up.send_replace(true);
+            listening.await
+        };
+        ended("listener", listened);
+        // The channel is closed now.
         let intake = self.intake;
         let mut written = tokio::task::spawn_blocking(move || intake.join().is_ok());
         let joined = if let Ok(joined) = tokio::time::timeout(INTAKE_END, &mut written).await {

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::net::{TcpListener, UdpSocket};
 
 /// Connections that the kernel completes before they are accepted; a burst of senders after a restart fits in.
-const ACCEPT_BACKLOG: i32 = 4096;
+pub(super) const ACCEPT_BACKLOG: i32 = 4096;
 
 /// Where any port will do: how often another one is tried that TCP gave and UDP, or another address, has taken.
 const FREE_PORT_RETRIES: u32 = 8;

@@ -1,12 +1,13 @@
-//! TCP input (RFC 6587): accepts, bounds and reads connections; the framing itself is [`framing::Framer`]'s.
+//! TCP input (RFC 6587): accepts, bounds and reads connections; the framing itself is [`Framer`]'s.
 
+use super::bind::ACCEPT_BACKLOG;
 use super::{Shared, stopped};
 use crate::batch::{Batch, Origin, Transport};
 use crate::settings;
 use crate::syslog::framing::{Frame, Framer};
 use socket2::{SockRef, TcpKeepalive};
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -29,43 +30,69 @@ thread_local! {
 
 pub(super) async fn accept(listener: TcpListener, settings: settings::Listener, shared: Shared) {
     let mut stop = shared.stop.clone();
-    let places = Arc::new(Semaphore::new(settings.max_connections));
-    let mut connections = JoinSet::new();
+    let mut connections = Connections {
+        places: Arc::new(Semaphore::new(settings.max_connections)),
+        running: JoinSet::new(),
+        settings,
+        shared,
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             // Reaps ended connections while no new one comes.
-            Some(_) = connections.join_next() => continue,
+            Some(_) = connections.running.join_next() => continue,
             () = stopped(&mut stop) => break,
         };
-        let (stream, source) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, source)) => connections.add(stream, source),
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
+        }
+    }
+    // Connections that the kernel has completed are taken in too: their senders know no better than that it has what
+    // they wrote. They are as many as its queue holds; tokio is not asked, for it may not have heard of them yet.
+    let socket = SockRef::from(&listener);
+    for _ in 0..=ACCEPT_BACKLOG {
+        let Ok((stream, address)) = socket.accept() else { break };
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream.into()));
+        if let (Ok(stream), Some(source)) = (stream, address.as_socket()) {
+            connections.add(stream, source);
+        }
+    }
+    // Connections see the stop themselves and finish what was sent to them.
+    while connections.running.join_next().await.is_some() {}
+}
+
+/// The connections of one listening socket.
+struct Connections {
+    places: Arc<Semaphore>,
+    running: JoinSet<()>,
+    settings: settings::Listener,
+    shared: Shared,
+}
+
+impl Connections {
+    fn add(&mut self, stream: TcpStream, source: SocketAddr) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            self.shared.counters.connections_refused.fetch_add(1, Relaxed);
+            let max_connections = self.settings.max_connections;
+            tracing::warn!(%source, max_connections, "connection refused: too many");
+            return;
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            shared.counters.connections_refused.fetch_add(1, Relaxed);
-            tracing::warn!(%source, max_connections = settings.max_connections, "connection refused: too many");
-            continue;
-        };
-        let source = SocketAddr::new(source.ip().to_canonical(), source.port());
         let connection = Connection {
             stream,
-            source,
-            framer: Framer::new(settings.max_message_bytes),
-            shared: shared.clone(),
+            source: SocketAddr::new(source.ip().to_canonical(), source.port()),
+            framer: Framer::new(self.settings.max_message_bytes),
+            shared: self.shared.clone(),
         };
-        let idle_timeout = settings.idle_timeout;
-        connections.spawn(async move {
+        let idle_timeout = self.settings.idle_timeout;
+        self.running.spawn(async move {
             connection.run(idle_timeout).await;
             drop(place);
         });
     }
-    // Connections see the stop themselves and finish what was sent to them.
-    while connections.join_next().await.is_some() {}
 }
 
 struct Connection {
@@ -98,7 +125,6 @@ impl Connection {
     async fn receive(&mut self, idle_timeout: Duration) {
         let mut stop = self.shared.stop.clone();
         loop {
-            let mut stopping = false;
             let idle = async {
                 if idle_timeout.is_zero() {
                     std::future::pending::<()>().await;
@@ -118,18 +144,13 @@ impl Connection {
                     self.shared.hand_on(rest).await;
                     return;
                 }
-                () = stopped(&mut stop) => stopping = true,
+                () = stopped(&mut stop) => return self.receive_last().await,
             }
             match self.read() {
                 Read::Messages(batch) => {
                     if !self.shared.hand_on(batch).await {
                         return;
                     }
-                }
-                Read::Nothing if stopping => {
-                    let rest = self.finish();
-                    self.shared.hand_on(rest).await;
-                    return;
                 }
                 Read::Nothing => {}
                 Read::End(batch) => {
@@ -138,6 +159,26 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Takes in what the kernel has of this connection at this moment, and no more: a sender that never pauses would
+    /// hold the stop back for ever.
+    async fn receive_last(&mut self) {
+        let mut left = rustix::io::ioctl_fionread(&self.stream).unwrap_or(0);
+        while left > 0 {
+            let read = READ_BUFFER.with_borrow_mut(|buffer| {
+                let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                // Past tokio, which says that nothing is there where it has not yet heard of it.
+                let length = (&*SockRef::from(&self.stream)).read(&mut buffer[..most]).unwrap_or(0);
+                left = if length == 0 { 0 } else { left - length as u64 };
+                self.frame(Some(&buffer[..length]))
+            });
+            if !self.shared.hand_on(read).await {
+                return;
+            }
+        }
+        let rest = self.finish();
+        self.shared.hand_on(rest).await;
     }
 
     fn read(&mut self) -> Read {

@@ -8,8 +8,11 @@ use tokio::time::Instant;
 pub const FIRST_WAIT: Duration = Duration::from_millis(250);
 
 /// Wait after every receiver refused our certificate. Only people can help then, and the log of a receiver that is
-/// asked more often shows nothing else; a replaced certificate is still in use within this time.
+/// asked more often shows nothing else. It covers that the receivers let the certificate in meanwhile.
 pub const REFUSED_WAIT: Duration = Duration::from_secs(120);
+
+/// A refused certificate is looked at so often, whether it was replaced: who replaces it waits for the effect.
+pub const REPLACED_LOOK: Duration = Duration::from_secs(2);
 
 /// The same complaint is logged again after this time, with the number of times that it was left out.
 pub const COMPLAIN_EVERY: Duration = Duration::from_secs(300);

@@ -26,7 +26,7 @@
 //!
 //! The configuration is asked for anew for each round, so that a replaced certificate is in use with the next
 //! connection. Where all receivers refuse ours, events are held back, the log says so now and again, and the next try
-//! comes after [`backoff::REFUSED_WAIT`].
+//! comes when it was replaced, or after [`backoff::REFUSED_WAIT`].
 //!
 //! [`lumberjack`], [`flight`] and [`backoff`] know no sockets; `session` is one connection.
 
@@ -44,7 +44,7 @@ use crate::error::{Code, Error, Result};
 use crate::settings::{self, Endpoint};
 use crate::spool::Queue;
 use crate::tls::{self, Connection, Fault};
-use backoff::{Backoff, Complaints, REFUSED_WAIT};
+use backoff::{Backoff, Complaints, REFUSED_WAIT, REPLACED_LOOK};
 use feeder::Feeder;
 use rustls::ClientConfig;
 use session::{Ended, Lost};
@@ -65,7 +65,8 @@ const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// is no failure; one that does it earlier does not want us.
 const IDLE_AFTER: Duration = Duration::from_secs(5);
 
-/// Makes the TLS configuration of the next connections: reads the certificate as it is now. May block.
+/// Makes the TLS configuration of the next connections: reads the certificate as it is now. May block. As long as
+/// nothing has changed it gives the same `Arc`; by that a refused certificate is known to be replaced.
 pub type TlsSource = Arc<dyn Fn() -> Result<Arc<ClientConfig>> + Send + Sync>;
 
 /// Whether the uplink goes on.
@@ -119,6 +120,7 @@ impl<W: EventWriter> Uplink<W> {
             cautious: false,
             settings,
             status,
+            refused: None,
             complaints: Complaints::default(),
         };
         search(link, &targets, &tls).await;
@@ -141,6 +143,8 @@ struct Link<W> {
     /// The last receiver fell silent: only one window at a time is sent on the next connection. There are receivers
     /// that answer two windows which they read together with one acknowledgement; with one in flight they cannot.
     cautious: bool,
+    /// The configuration that all receivers refused in the last round.
+    refused: Option<Arc<ClientConfig>>,
     settings: settings::Uplink,
     status: Arc<Status>,
     complaints: Complaints,
@@ -181,8 +185,10 @@ async fn search<W: EventWriter>(mut link: Link<W>, targets: &[Endpoint], tls: &T
             link.complaints.reset();
         }
         let Some(wait) = round.wait(&mut backoff) else { return };
+        let refused = link.refused.take();
         tokio::select! {
             () = sleep(wait) => {}
+            () = replaced(tls, refused) => tracing::info!("the refused certificate was replaced"),
             // A change of mind, to drain for instance, is worth a try at once.
             _ = link.stop.changed() => {}
         }
@@ -200,7 +206,7 @@ enum Round {
     },
     /// No endpoint took events.
     Failed,
-    /// All endpoints refuse our certificate.
+    /// All endpoints refuse our certificate, that of [`Link::refused`].
     Refused,
 }
 
@@ -267,7 +273,11 @@ async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &T
         refusals += usize::from(lost.refused);
     }
     link.status.held_by_certificate(refusals > 0);
-    if refusals == targets.len() { Round::Refused } else { Round::Failed }
+    if refusals < targets.len() {
+        return Round::Failed;
+    }
+    link.refused = Some(config);
+    Round::Refused
 }
 
 async fn serve<W: EventWriter>(
@@ -282,6 +292,18 @@ async fn serve<W: EventWriter>(
     let ended = session::run(link, endpoint, connection.stream).await;
     link.status.disconnected(index);
     ended
+}
+
+/// Returns when there is another configuration than the refused one. One that cannot be read is none: files are replaced
+/// one after the other.
+async fn replaced(tls: &TlsSource, refused: Option<Arc<ClientConfig>>) {
+    let Some(refused) = refused else { return pending().await };
+    loop {
+        sleep(REPLACED_LOOK).await;
+        if configuration(tls).await.is_ok_and(|config| !Arc::ptr_eq(&config, &refused)) {
+            return;
+        }
+    }
 }
 
 /// Asks for the configuration where reading files blocks nobody.

@@ -1,11 +1,14 @@
 //! What the end-to-end tests share: a throw-away PKI, processes of the real binary, and ways to await what they do.
 //! A mock stands nowhere here: the incubator is the project's own receiver, run as a process.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test that panics has said enough")]
 
 pub mod network;
 
 use serde_json::Value;
 use soc_connector::clock::{Clock, SystemClock};
+use soc_connector::connector::control;
+use soc_connector::connector::report::Report;
 use soc_connector::incubator::client::Confirmations;
 use soc_connector::pki::{Pki, Validity, default_server_names};
 use soc_connector::settings::Endpoint;
@@ -15,6 +18,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -144,12 +148,17 @@ impl Done {
     }
 }
 
-/// A port that nobody uses over UDP and TCP at this moment.
+/// A port that nobody uses over UDP and TCP at this moment. It is below those that the kernel gives to outgoing
+/// connections, and is given out once: a process that ended can be started again on its port.
 pub fn free_port() -> u16 {
-    for _ in 0..100 {
-        let tcp = TcpListener::bind("[::]:0").or_else(|_| TcpListener::bind("0.0.0.0:0")).unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        if UdpSocket::bind(("0.0.0.0", port)).is_ok() {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const PORTS: std::ops::Range<u16> = 12_000..32_000;
+    let begin = u16::try_from(std::process::id() % 20_000).unwrap();
+    for _ in PORTS {
+        let number = (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
+        let port = PORTS.start + number;
+        let tcp = TcpListener::bind(("::", port)).or_else(|_| TcpListener::bind(("0.0.0.0", port)));
+        if tcp.is_ok() && UdpSocket::bind(("0.0.0.0", port)).is_ok() {
             return port;
         }
     }
@@ -236,6 +245,15 @@ impl Soc {
     }
 }
 
+/// Changes one setting, `section.key`, in an installation directory's file.
+pub fn set(dir: &Path, setting: &str, value: impl Into<toml_edit::Value>) {
+    let file = dir.join("conf/soc-connector.toml");
+    let mut settings: toml_edit::DocumentMut = fs::read_to_string(&file).unwrap().parse().unwrap();
+    let (section, key) = setting.split_once('.').unwrap();
+    settings[section][key] = toml_edit::value(value);
+    fs::write(file, settings.to_string()).unwrap();
+}
+
 /// Starts an incubator process and reads its addresses from what it says.
 pub fn incubator(pki: &Path, stream: &str, confirmations: &str) -> (Process, SocketAddr, SocketAddr) {
     let mut command = Command::new(binary());
@@ -281,6 +299,17 @@ impl View {
         self.wait(body, |event| event["body"] == body)
     }
 
+    /// Waits until so many events are in the view, and takes them all out of it.
+    #[track_caller]
+    pub fn take(&mut self, events: usize) -> Vec<Value> {
+        let until = Instant::now() + PATIENCE;
+        while self.events.len() < events {
+            assert!(Instant::now() < until, "{} events are confirmed, not {events}", self.events.len());
+            self.fetch(Duration::from_secs(5));
+        }
+        std::mem::take(&mut self.events)
+    }
+
     /// Takes over what was confirmed since the last look.
     pub fn fetch(&mut self, wait: Duration) {
         let ask = async {
@@ -293,6 +322,16 @@ impl View {
         self.cursor = Some(cursor);
         self.events.extend(events);
     }
+}
+
+/// Whether a program is there; `tests/run` installs them, so under CI a missing one is a failure.
+pub fn have(test: &str, program: &str) -> bool {
+    if run(Command::new("sh").args(["-c", &format!("command -v {program}")])).code == Some(0) {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none(), "{test}: CI needs {program}; tests/run installs it");
+    eprintln!("SKIPPED {test}: no {program} on this machine (tests/run installs it)");
+    false
 }
 
 /// Whether the tests with real engines are wanted; says loudly when they are not. Under CI they are a must.
@@ -315,11 +354,67 @@ pub struct Foreground {
 impl Foreground {
     /// Starts it and waits until its ports are open.
     pub fn start(dir: &Path, mode: &str, port: u16) -> Self {
-        let mut command = Command::new(binary());
-        command.arg("--dir").arg(dir).args(["run", "--mode", mode]);
-        let mut process = Process::spawn(command);
+        let mut process = Self::spawn(dir, mode);
         process.wait_for("receiving");
         Self { process, port, dir: dir.to_owned() }
+    }
+
+    /// Starts it, whatever comes of it.
+    pub fn spawn(dir: &Path, mode: &str) -> Process {
+        let mut command = Command::new(binary());
+        command.arg("--dir").arg(dir).args(["run", "--mode", mode]);
+        Process::spawn(command)
+    }
+
+    /// What it says of itself.
+    pub fn report(&self) -> Report {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(control::Client::new(self.dir.join("setup/run")).status()).unwrap()
+    }
+
+    /// Waits until what it says of itself is so. Its counters tell no one when they change: it is asked again and again.
+    #[track_caller]
+    pub fn wait_until(&self, what: &str, condition: impl Fn(&Report) -> bool) -> Report {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let report = self.report();
+            if condition(&report) {
+                return report;
+            }
+            assert!(Instant::now() < until, "never {what}: {report:#?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A SOC, and a connector in stage mode that sends to it.
+pub struct Rig {
+    pub soc: Soc,
+    pub connector: Foreground,
+    pub view: View,
+    pub dir: tempfile::TempDir,
+}
+
+impl Rig {
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with these settings changed.
+    pub fn start_with(settings: &[(&str, toml_edit::Value)]) -> Self {
+        let soc = Soc::start();
+        let port = free_port();
+        let dir = soc.install("client", port, "");
+        for (setting, value) in settings {
+            set(dir.path(), setting, value.clone());
+        }
+        let connector = Foreground::start(dir.path(), "stage", port);
+        let view = soc.view("client");
+        Self { soc, connector, view, dir }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.connector.port
     }
 }
 

@@ -103,6 +103,7 @@ pub(super) fn link(
         cautious: false,
         settings,
         status,
+        refused: None,
         complaints: Complaints::default(),
     }
 }
