@@ -9,12 +9,17 @@ if [ -x "$here/soc-connector" ] && [ ! -d "$here/soc-connector" ]; then
     exec "$here/soc-connector" "$@"
 fi
 
-if [ -f "$here/Cargo.toml" ] && command -v cargo >/dev/null 2>&1; then
-    # Cargo knows best whether anything is to be built; it says so on standard error only when there is.
-    (cd "$here" && cargo build --quiet --release --locked --bin soc-connector) || {
-        echo "ERROR - E901 soc-connector could not be built from $here" >&2
-        exit 1
-    }
+if [ -f "$here/Cargo.toml" ]; then
+    # Cargo knows best whether anything is to be built; it says so on standard error only when there is. Without it
+    # (sudo leaves it out of PATH) what was built before serves.
+    if command -v cargo >/dev/null 2>&1; then
+        ls "$here"/target/*/release/soc-connector >/dev/null 2>&1 ||
+            echo "INFO - building soc-connector, which takes some minutes the first time ..." >&2
+        (cd "$here" && cargo build --quiet --release --locked --bin soc-connector) || {
+            echo "ERROR - E901 soc-connector could not be built from $here" >&2
+            exit 1
+        }
+    fi
     # .cargo/config.toml builds for a named target, so the binary is one directory deeper than usual.
     for binary in "$here"/target/*/release/soc-connector; do
         [ -x "$binary" ] && exec "$binary" "$@"

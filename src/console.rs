@@ -5,7 +5,7 @@
 //! device's name) passes [`printable`] on its way to a terminal.
 
 use crate::error::Error;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -72,7 +72,7 @@ impl Console {
     }
 
     /// One JSON value as it is; what a program asked for with `--json`.
-    pub fn value(self, value: &serde_json::Value) {
+    pub fn value(self, value: &Value) {
         out(&value.to_string());
     }
 
@@ -86,13 +86,17 @@ impl Console {
     }
 
     fn problem(level: &str, error: &Error) {
-        let code = error.code();
-        let object = json!({
-            "level": level, "code": code.to_string(), "message": error.what(),
-            "cause": code.cause(), "remedy": code.remedy(),
-        });
-        out(&object.to_string());
+        out(&problem(level, error).to_string());
     }
+}
+
+/// An error as it is told to programs.
+pub fn problem(level: &str, error: &Error) -> Value {
+    let code = error.code();
+    json!({
+        "level": level, "code": code.to_string(), "message": error.what(),
+        "cause": code.cause(), "remedy": code.remedy(),
+    })
 }
 
 /// Writes one line; a reader that went away (`| head`) is not an error of ours.

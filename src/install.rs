@@ -130,7 +130,10 @@ impl Install {
             .mode(0o600)
             .open(&path)
             .map_err(unusable)?;
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if let Err(error) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != rustix::io::Errno::WOULDBLOCK {
+                return Err(unusable(error.into()));
+            }
             let mut holder = String::new();
             // What the holder wrote is for people only; an unreadable note still means that there is a holder.
             let _ = file.read_to_string(&mut holder);

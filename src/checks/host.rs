@@ -49,7 +49,9 @@ pub fn writable(dir: &Path) -> Result<String> {
     })
 }
 
-/// Whether DIR is the user's own, and nobody else can put files there. Only a warning: the manual says "should".
+/// Whether DIR is the user's own, and nobody else can put files there. What setup makes is the user's that runs it,
+/// while the container runs as DIR's owner: with two different ones (`sudo ./soc-connector.sh setup`) it could not read
+/// its settings or write its spool. Who else may write is only a warning: the manual says "should".
 pub fn owner(dir: &Path, uid: u32) -> Outcome {
     let shown = dir.display();
     let metadata = match fs::metadata(dir) {
@@ -59,16 +61,18 @@ pub fn owner(dir: &Path, uid: u32) -> Outcome {
             return Outcome::Failed(Error::new(Code::DirUnusable, what).caused_by(error));
         }
     };
-    let warn = |what: String| Outcome::Warning(Error::new(Code::DirExposed, what));
+    let exposed = |what: String| Error::new(Code::DirExposed, what);
     if metadata.uid() != uid {
         let owner = metadata.uid();
-        return warn(format!(
+        return Outcome::Failed(exposed(format!(
             "{shown} belongs to user {owner}, setup runs as user {uid}; run `chown {uid} {shown}`"
-        ));
+        )));
     }
     // With the sticky bit others can still add a second certificate, or replace what is missing.
     if metadata.mode() & 0o002 != 0 {
-        return warn(format!("every user can write into {shown}; run `chmod o-w {shown}`"));
+        return Outcome::Warning(exposed(format!(
+            "every user can write into {shown}; run `chmod o-w {shown}`"
+        )));
     }
     Outcome::Ok(format!("{shown} is this user's own."))
 }
@@ -135,13 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_not_the_users_own_is_warned_of_with_the_command() {
+    fn a_directory_that_is_not_the_users_own_is_told_with_the_command() {
         let dir = tempfile::tempdir().unwrap();
         let uid = fs::metadata(dir.path()).unwrap().uid();
         assert_eq!(code(&owner(dir.path(), uid)), ("ok", None));
         let other = owner(dir.path(), uid + 1);
-        assert_eq!(code(&other), ("warning", Some(Code::DirExposed)));
-        let Outcome::Warning(error) = other else { unreachable!() };
+        assert_eq!(code(&other), ("failed", Some(Code::DirExposed)));
+        let Outcome::Failed(error) = other else { unreachable!() };
         assert!(error.what().contains(&format!("chown {} {}", uid + 1, dir.path().display())), "{error}");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let open = owner(dir.path(), uid);

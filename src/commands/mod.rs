@@ -1,7 +1,7 @@
 //! The commands, one file each. A command opens what it needs (directory, lock, state, engine), checks that it is
 //! allowed in the present state, does its work through [`crate::engine::Engine`], and says what it did.
 //!
-//! What is common to them is here: [`Session`] is a command that has the directory and knows the state.
+//! What is common to them is here: `Session` is a command that has the directory and knows the state.
 
 pub mod delete;
 pub mod demo;
@@ -34,8 +34,8 @@ use crate::engine::network::{self, NetworkPlan};
 use crate::engine::{Connection, ContainerInfo, ContainerState, Engine};
 use crate::error::{Code, Error, Result};
 use crate::incubator::client::Confirmations;
-use crate::install::{Install, Lock};
-use crate::settings::{self, Settings};
+use crate::install::{self, Install, Lock};
+use crate::settings::{self, EngineKind, Settings};
 use crate::state::machine::Guarded;
 use crate::state::store::{self, Record};
 use crate::state::{Connector, Mode, State};
@@ -73,6 +73,8 @@ impl Session {
     /// Opens a directory for a command that changes something there.
     async fn exclusive(dir: &Path, console: Console, command: &str) -> Result<Self> {
         let install = Install::open(dir)?;
+        // What another user, root too, writes there its owner could not read.
+        by_owner(&install)?;
         let lock = install.lock(command)?;
         Self::connect(install, console, Some(lock)).await
     }
@@ -90,6 +92,10 @@ impl Session {
             // After `reset`, `delete` and `purge` still have to find the engine that was used.
             None => settings::load_old(&install).unwrap_or_default(),
         };
+        if settings.engine.kind == EngineKind::Podman && !settings.engine.sudo {
+            // Each user's Podman has containers of its own; another one's would be asked for this one's.
+            by_owner(&install)?;
+        }
         let engine = crate::engine::connect(&settings.engine, &install).await?;
         Self::with_engine(install, console, lock, record, settings, engine).await
     }
@@ -115,11 +121,6 @@ impl<E: Engine> Session<E> {
 
     fn running(&self) -> bool {
         self.container.as_ref().is_some_and(|container| container.state == ContainerState::Running)
-    }
-
-    /// The port that this installation's own running connector has.
-    fn own_port(&self) -> Option<u16> {
-        self.running().then_some(self.settings.listener.syslog_port)
     }
 
     fn state(&self) -> State {
@@ -152,7 +153,13 @@ impl<E: Engine> Session<E> {
     fn backlog(&self, mode: Mode) -> u64 {
         let overview =
             spool::inspector(&self.install, mode).and_then(|found| found.map(|i| i.overview()).transpose());
-        overview.ok().flatten().map_or(0, |overview| overview.events())
+        match overview {
+            Ok(overview) => overview.map_or(0, |overview| overview.events()),
+            Err(error) => {
+                tracing::warn!(%error, mode = mode.name(), "the spool cannot be looked into");
+                0
+            }
+        }
     }
 
     /// Says how many events wait in the spools of a stopped connector.
@@ -166,6 +173,19 @@ impl<E: Engine> Session<E> {
             }
         }
     }
+}
+
+/// E432 where DIR is another user's.
+fn by_owner(install: &Install) -> Result<()> {
+    let (owner, _) = install.owner()?;
+    let uid = rustix::process::geteuid().as_raw();
+    if uid == owner {
+        return Ok(());
+    }
+    let (dir, owner) = (install.dir().display(), install::user_name(owner));
+    let what =
+        format!("{dir} belongs to {owner}, and this is {}; run it as {owner}", install::user_name(uid));
+    Err(Error::new(Code::DirExposed, what))
 }
 
 /// The files that prove who this installation is, and what servers are checked against.
@@ -182,4 +202,22 @@ fn confirmations(install: &Install, settings: &Settings) -> Result<Confirmations
     let roots = Roots::load(settings.tls.ca_file(install.dir()).as_deref())?;
     let config = tls::client_config(&identity, &roots)?;
     Ok(Confirmations::new(settings.uplink.incubator.clone(), config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_of_another_user_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let install = Install::open(dir.path()).unwrap();
+        by_owner(&install).expect("its owner may");
+        // Only root can give a directory away.
+        if std::os::unix::fs::chown(dir.path(), Some(1), None).is_ok() {
+            let error = by_owner(&install).unwrap_err();
+            assert_eq!(error.code(), Code::DirExposed);
+            assert!(error.what().contains(&format!("run it as {}", install::user_name(1))), "{error}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use super::{Session, block_on};
 use crate::console::Console;
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
+use crate::spool::Spool;
 use crate::state::machine::Guarded;
 use crate::state::{Mode, store};
 use std::fs;
@@ -27,7 +28,7 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
         let install = &session.install;
         if options.delete_events {
             for mode in [Mode::Stage, Mode::Production] {
-                remove(&install.spool_dir(mode))?;
+                session.delete_spool(mode)?;
             }
         } else {
             session.tell_backlog();
@@ -45,6 +46,21 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
         console.ok("SOC-Connector reset; run `setup` to begin anew");
         Ok(())
     })?
+}
+
+impl<E> Session<E> {
+    /// E601 where a connector that no container holds (`run` under systemd) has it open.
+    fn delete_spool(&self, mode: Mode) -> Result<()> {
+        let dir = self.install.spool_dir(mode);
+        // Whatever else is wrong with it, it can be deleted. Its lock is held until it is gone.
+        let opened = dir.exists().then(|| Spool::open(&dir, (&self.settings.spool).into()));
+        if let Some(Err(error)) = opened
+            && error.code() == Code::SpoolBusy
+        {
+            return Err(error);
+        }
+        remove(&dir)
+    }
 }
 
 fn remove(dir: &Path) -> Result<()> {

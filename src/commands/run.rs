@@ -70,11 +70,18 @@ pub fn exec(dir: &Path, options: &Options, verbose: u8) -> Result<()> {
         let (mut terminate, mut interrupt) = signals
             .map_err(|error| Error::new(Code::Internal, "signals cannot be received").caused_by(error))?;
         let connector = Connector::start(config)?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        let broken = tokio::select! {
+            _ = terminate.recv() => false,
+            _ = interrupt.recv() => false,
+            () = connector.broken() => true,
+        };
+        connector.stop().await?;
+        if broken {
+            let what =
+                "listener or uplink ended without being told to; logs/connector.log says which and why";
+            return Err(Error::new(Code::Internal, what));
         }
-        connector.stop().await.map(drop)
+        Ok(())
     })
 }
 

@@ -6,13 +6,14 @@
 use super::{Session, block_on};
 use crate::checks::{self, Finding, Outcome};
 use crate::clock::SystemClock;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::engine::{self, Engine, Progress, image::Image, network::NetworkPlan, reboot};
 use crate::error::{Code, Error, Result};
 use crate::install::{self, Install};
-use crate::settings::{self, Change, Changes, EngineKind, Network};
+use crate::settings::{self, Change, Changes, EngineKind, Network, Settings};
 use crate::state::store::{self, Record};
 use crate::state::{Connector, Mode};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Settings that can be given on the command line. What is not given stays as the settings file has it.
@@ -116,6 +117,13 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
                 None
             }
         };
+        let before = settings::load_accepted(&install).ok();
+        let former = match &before {
+            Some(before) if place(&before.engine) != place(&settings.engine) => {
+                former_connector(&install, console, before, &mut tell).await
+            }
+            _ => None,
+        };
         let mut plan = None;
         if let Some(session) = &session {
             match session.engine.info().await {
@@ -139,7 +147,12 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
             proc: Path::new("/proc"),
             clock: &SystemClock,
             uid: rustix::process::geteuid().as_raw(),
-            own_port: session.as_ref().and_then(Session::own_port),
+            // It has the port of the settings it was started with, not of those that are being checked.
+            own_port: [session.as_ref(), former.as_ref()]
+                .into_iter()
+                .flatten()
+                .any(Session::running)
+                .then(|| before.as_ref().unwrap_or(&settings).listener.syslog_port),
         };
         checks::run_all(&context, &mut tell).await;
 
@@ -151,10 +164,42 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
             }
         }
         match (session, plan, image, failures) {
-            (Some(session), Some(plan), Some(image), 0) => session.complete(&image, &plan).await,
+            (Some(session), Some(plan), Some(image), 0) => {
+                if let Some(former) = &former {
+                    former.stop_connector().await?;
+                }
+                session.complete(&image, &plan).await
+            }
             _ => Err(Error::new(Code::ChecksFailed, format!("setup is not done: {failures} checks failed"))),
         }
     })?
+}
+
+/// What tells one place of containers from another: Podman has one for each user, Docker's daemon has one for all.
+fn place(engine: &settings::Engine) -> (EngineKind, bool) {
+    let root = engine.sudo && rustix::process::geteuid().as_raw() != 0;
+    (engine.kind, engine.kind == EngineKind::Podman && root)
+}
+
+/// The container that is left in the engine used before; nobody would ever stop it once setup has named another engine.
+async fn former_connector(
+    install: &Install,
+    console: Console,
+    before: &Settings,
+    tell: &mut impl FnMut(&Finding),
+) -> Option<Session> {
+    let look = async {
+        let engine = engine::connect(&before.engine, install).await?;
+        Session::with_engine(install.clone(), console, None, None, before.clone(), engine).await
+    };
+    match look.await {
+        Ok(session) => session.container.is_some().then_some(session),
+        // It may have been uninstalled, which is a reason to change engines.
+        Err(error) => {
+            tell(&Finding { check: "former engine", outcome: Outcome::Warning(error) });
+            None
+        }
+    }
 }
 
 /// Whether this user can use the engine at all, as far as files tell.
@@ -184,6 +229,10 @@ fn engine_access(wanted: &settings::Engine) -> Vec<Finding> {
 
 /// Prints a finding. A failure is printed with its cause and remedy, and returned to be counted.
 pub(super) fn show(console: Console, finding: &Finding) -> bool {
+    if console.is_json() {
+        console.value(&as_json(finding));
+        return finding.is_failure();
+    }
     match &finding.outcome {
         Outcome::Ok(text) => console.ok(text),
         Outcome::Skipped(why) => console.info(format_args!("{} not checked: {why}", finding.check)),
@@ -191,6 +240,18 @@ pub(super) fn show(console: Console, finding: &Finding) -> bool {
         Outcome::Failed(error) => console.error(error),
     }
     finding.is_failure()
+}
+
+/// With the check's name, by which a program knows it.
+fn as_json(finding: &Finding) -> Value {
+    let mut object = match &finding.outcome {
+        Outcome::Ok(text) => json!({ "level": "OK", "message": text }),
+        Outcome::Skipped(why) => json!({ "level": "INFO", "message": format!("not checked: {why}") }),
+        Outcome::Warning(error) => console::problem("WARN", error),
+        Outcome::Failed(error) => console::problem("ERROR", error),
+    };
+    object["check"] = finding.check.into();
+    object
 }
 
 impl<E: Engine> Session<E> {
@@ -275,5 +336,35 @@ impl<E: Engine> Session<E> {
         self.console.info(record.state(Connector::Stopped));
         self.console.ok("SOC-Connector setup completed!");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_gets_every_finding_with_the_name_of_its_check() {
+        let error = || Error::new(Code::PortBusy, "UDP port 514 is taken");
+        for (outcome, level, code) in [
+            (Outcome::Ok("Free.".to_owned()), "OK", Value::Null),
+            (Outcome::Skipped("no engine".to_owned()), "INFO", Value::Null),
+            (Outcome::Warning(error()), "WARN", "E411".into()),
+            (Outcome::Failed(error()), "ERROR", "E411".into()),
+        ] {
+            let object = as_json(&Finding { check: "UDP port", outcome });
+            assert_eq!((&object["check"], &object["level"]), (&"UDP port".into(), &level.into()));
+            assert_eq!(object["code"], code);
+            assert!(object["message"].is_string(), "{object}");
+        }
+    }
+
+    #[test]
+    fn podman_through_sudo_is_another_place_and_docker_through_sudo_is_not() {
+        let of = |kind, sudo| place(&settings::Engine { kind, sudo, ..settings::Engine::default() });
+        let root = rustix::process::geteuid().is_root();
+        assert_eq!(of(EngineKind::Podman, true) == of(EngineKind::Podman, false), root);
+        assert_eq!(of(EngineKind::Docker, true), of(EngineKind::Docker, false));
+        assert_ne!(of(EngineKind::Docker, false), of(EngineKind::Podman, false));
     }
 }

@@ -87,7 +87,9 @@ impl<E: Engine> Session<E> {
                 self.console.info(format_args!("container: {line}"));
             }
             // A connector that does not receive must not look as if it did.
-            self.engine.remove(&name, true).await?;
+            if let Err(left) = self.engine.remove(&name, true).await {
+                self.console.warn_error(&left);
+            }
             return Err(error);
         }
         self.console.ok(format_args!(

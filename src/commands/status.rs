@@ -7,8 +7,9 @@ use crate::connector::control::Client;
 use crate::connector::report::Report;
 use crate::console::Console;
 use crate::engine::{ContainerState, Engine, Info};
-use crate::error::{Error, Result};
-use crate::state::{Mode, State};
+use crate::error::{Code, Error, Result};
+use crate::install::Install;
+use crate::state::{Mode, State, store};
 use crate::tls::Identity;
 use crate::uplink::status::EndpointState;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -21,7 +22,10 @@ const CERTIFICATE_WARNING_DAYS: i64 = 30;
 /// Shows the state.
 pub fn exec(dir: &Path, console: Console) -> Result<()> {
     block_on(async {
-        let session = Session::shared(dir, console).await?;
+        let session = match Session::shared(dir, console).await {
+            Ok(session) => session,
+            Err(error) => return before_setup(dir, console, error),
+        };
         let engine = session.engine.info().await?;
         let report = if session.running() {
             Some(Client::new(session.install.run_dir()).status().await)
@@ -41,6 +45,24 @@ pub fn exec(dir: &Path, console: Console) -> Result<()> {
         }
         Ok(())
     })?
+}
+
+/// Before setup there may be no engine yet, and the state is known without one.
+fn before_setup(dir: &Path, console: Console, error: Error) -> Result<()> {
+    let engine_missing =
+        !matches!(error.code(), Code::SettingsInvalid | Code::SettingsUnreadable | Code::DirExposed);
+    if !engine_missing || store::load(&Install::open(dir)?)?.is_some() {
+        return Err(error);
+    }
+    if console.is_json() {
+        console.value(&json!({
+            "setup": "incomplete", "mode": Value::Null, "connector": Value::Null, "engine": problem(&error),
+        }));
+    } else {
+        console.info(State::Incomplete);
+        console.warn_error(&error);
+    }
+    Ok(())
 }
 
 impl<E: Engine> Session<E> {
@@ -75,6 +97,9 @@ impl<E: Engine> Session<E> {
                 .warn("conf/soc-connector.toml was edited since setup; `setup` makes the change effective");
         }
         match self.certificate() {
+            Ok((name, days, end)) if days < 0 => {
+                console.warn(format_args!("Certificate: {name}, ended at {end}; no receiver takes it"));
+            }
             Ok((name, days, end)) if days < CERTIFICATE_WARNING_DAYS => {
                 console.warn(format_args!("Certificate: {name}, ends in {days} days ({end})"));
             }

@@ -3,8 +3,13 @@
 use crate::settings;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
+
+/// The port is this host's own: who does not take a message within this time never will, a firewall swallows it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The published port as seen from this host.
 pub(super) fn local_target(listener: &settings::Listener) -> SocketAddr {
@@ -32,7 +37,10 @@ pub(super) async fn udp(target: SocketAddr, message: &str) -> io::Result<()> {
 
 /// Sends one message with octet counting on a connection of its own.
 pub(super) async fn tcp(target: SocketAddr, message: &str) -> io::Result<()> {
-    let mut stream = TcpStream::connect(target).await?;
-    stream.write_all(format!("{} {message}", message.len()).as_bytes()).await?;
-    stream.shutdown().await
+    let send = async {
+        let mut stream = TcpStream::connect(target).await?;
+        stream.write_all(format!("{} {message}", message.len()).as_bytes()).await?;
+        stream.shutdown().await
+    };
+    timeout(PATIENCE, send).await?
 }

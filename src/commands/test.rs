@@ -41,9 +41,10 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
             last_second = second;
             let text = format!("SOC-Connector/Incubator test message {second}");
             console.info(format_args!("submitting log message #{number}/{MESSAGES} : {text}"));
+            let received = session.received_over_tcp().await;
             submit_message(target, &text).await?;
             if let Err(error) = confirmed(&mut client, &mut cursor, &text, bound).await {
-                return Err(session.explain_silence(error).await);
+                return Err(session.explain_silence(error, received).await);
             }
             console.info(format_args!("SOC System confirmed log message : {text}"));
         }
@@ -98,8 +99,15 @@ async fn confirmed(
 }
 
 impl<E: Engine> Session<E> {
-    /// Finds out how far the message came, so that the error says where to look.
-    async fn explain_silence(&self, error: Error) -> Error {
+    /// How many messages the connector has received the way that the test goes; 0 where it does not say.
+    async fn received_over_tcp(&self) -> u64 {
+        let report = Client::new(self.install.run_dir()).status().await;
+        report.map_or(0, |report| report.listener.counters.tcp_messages)
+    }
+
+    /// Finds out how far the message came, so that the error says where to look. `received_before` is
+    /// [`Self::received_over_tcp`] before it was sent.
+    async fn explain_silence(&self, error: Error, received_before: u64) -> Error {
         if error.code() != Code::TestNotConfirmed {
             return error;
         }
@@ -112,7 +120,7 @@ impl<E: Engine> Session<E> {
         if let Some(why) = report.unhealthy {
             return Error::new(Code::TestNoRoute, format!("{}; {why}", error.what()));
         }
-        if report.listener.counters.tcp_messages == 0 {
+        if report.listener.counters.tcp_messages <= received_before {
             return Error::new(
                 Code::TestNotArrived,
                 format!("{}; nothing arrived at the listener", error.what()),
@@ -120,9 +128,11 @@ impl<E: Engine> Session<E> {
         }
         if report.spool.events > 0 {
             let waiting = report.spool.events;
+            let last = report.uplink.last_error.filter(|_| report.uplink.in_use.is_none());
+            let why = last.map_or(String::new(), |last| format!(": {}", last.error));
             return Error::new(
                 Code::TestNoRoute,
-                format!("{}; {waiting} events wait in the spool", error.what()),
+                format!("{}; {waiting} events wait in the spool{why}", error.what()),
             );
         }
         error

@@ -28,6 +28,8 @@ use tokio::task::JoinHandle;
 
 /// How long a stopping connector tries to deliver what it has; the rest stays in the spool.
 pub const DRAIN: Duration = Duration::from_secs(10);
+/// Between two looks at whether every part still works.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long the listener may take to hand on what the kernel had; longer where the intake waits for room in the spool.
 const LISTENER_END: Duration = Duration::from_secs(5);
 /// How long the intake thread may take to write what was read, when the spool has no room or the disk is in trouble.
@@ -148,10 +150,7 @@ impl Connector {
         };
         let listening = tokio::spawn({
             let (settings, alive) = (settings.listener.clone(), Arc::clone(&alive));
-            async move {
-                listener::run(bound, &settings, shared).await;
-                alive.store(false, Relaxed);
-            }
+            async move { listener::run(bound, &settings, shared, &alive).await }
         });
 
         let uplink = Uplink {
@@ -168,11 +167,13 @@ impl Connector {
         let started = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let report = {
             let (spool, id) = (Arc::clone(&spool), id.clone());
+            let (listener_task, uplink_task) = (listening.abort_handle(), uplink.abort_handle());
             move || {
-                let listening = alive.load(Relaxed);
+                let listening = alive.load(Relaxed) && !listener_task.is_finished();
                 let spool = report::Spool::from(spool.status());
                 let uplink = uplink_status.snapshot();
-                let unhealthy = report::unhealthy(listening, &spool, &uplink);
+                let streaming = !uplink_task.is_finished();
+                let unhealthy = report::unhealthy(listening, streaming, &spool, &uplink);
                 Report {
                     version: env!("CARGO_PKG_VERSION").to_owned(),
                     mode,
@@ -203,6 +204,14 @@ impl Connector {
     /// `connector.id` of every event.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Returns when the listener or the uplink has ended although nobody stopped it. A process that does half of its work
+    /// does none: it is to be stopped, and started anew by who watches over it.
+    pub async fn broken(&self) {
+        while !self.listening.is_finished() && !self.uplink.is_finished() {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Ends in order, within [`DRAIN`] and some seconds; returns how many events stay in the spool.
@@ -246,5 +255,31 @@ impl Connector {
 fn ended(what: &str, result: Result<(), tokio::task::JoinError>) {
     if let Err(error) = result {
         tracing::error!(%error, what, "ended unexpectedly");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_part_that_panics_is_seen_by_the_health_check_and_by_who_runs_the_connector() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.listener.addresses = vec!["127.0.0.1".parse().unwrap()];
+        settings.spool.reserve_bytes = 0;
+        let connector = Connector::start(Config {
+            settings,
+            mode: Mode::Stage,
+            port: 0,
+            spool_dir: dir.path().join("spool"),
+            run_dir: dir.path().to_owned(),
+            tls: Arc::new(|| panic!("what nobody thought of")),
+        })
+        .unwrap();
+        tokio::time::timeout(Duration::from_secs(30), connector.broken()).await.expect("it is noticed");
+        let report = control::Client::new(dir.path().to_owned()).status().await.unwrap();
+        assert_eq!(report.unhealthy.as_deref(), Some("the uplink has ended"));
+        connector.stop().await.unwrap();
     }
 }

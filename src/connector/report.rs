@@ -91,11 +91,19 @@ impl From<spool::Status> for Spool {
     }
 }
 
-/// Why the connector does not do its work, if so: the listener has ended, the disk takes nothing, or the uplink is
-/// without a receiver.
-pub(super) fn unhealthy(listening: bool, spool: &Spool, uplink: &uplink::Snapshot) -> Option<String> {
+/// Why the connector does not do its work, if so: the listener or the uplink has ended, the disk takes nothing, or the
+/// uplink is without a receiver.
+pub(super) fn unhealthy(
+    listening: bool,
+    streaming: bool,
+    spool: &Spool,
+    uplink: &uplink::Snapshot,
+) -> Option<String> {
     if !listening {
-        return Some("the listener has ended".to_owned());
+        return Some("the listener, or one of its inputs, has ended".to_owned());
+    }
+    if !streaming {
+        return Some("the uplink has ended".to_owned());
     }
     if let Some(error) = &spool.failing {
         return Some(format!("the spool cannot be written: {error}"));

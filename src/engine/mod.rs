@@ -11,7 +11,7 @@
 //!
 //! A service of the command's own is `podman system service` on a socket in a directory that only its user can enter.
 //! It is started by the same helper as the `--sudo` variants use, without `sudo`: the helper ends when the pipe from
-//! the command closes, however the command ends, and takes the service with it. [`connect`] does all this; every
+//! the command closes, however the command ends, and takes the service with it. [`connect()`] does all this; every
 //! request has a connection of its own, because Podman's service drops idle ones (seen as "broken pipe").
 //!
 //! Whoever may talk to an engine that runs as root is root in effect. `--sudo` neither hides nor widens that: it

@@ -153,7 +153,7 @@ codes! {
     DiskSmall = 431, "The file system of the installation directory has too little free space.",
         "Free space there, or lower `spool.max_mib` or `spool.reserve_mib` in the settings.";
     DirExposed = 432, "The installation directory belongs to another user, or every user can write into it.",
-        "Make it this user's own with the `chown` or `chmod` that the message shows, or run setup as its owner.";
+        "Make it this user's own with the `chown` or `chmod` that the message shows, or run the command as its owner.";
     EngineTooOld = 441, "The container engine is too old, or its version could not be told.",
         "Install Podman 3.0 or newer, or Docker 20.10 or newer.";
     SubordinateIdsMissing = 442, "This user has too few subordinate user or group ids, which rootless Podman needs.",

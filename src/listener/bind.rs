@@ -10,6 +10,9 @@ use tokio::net::{TcpListener, UdpSocket};
 /// Connections that the kernel completes before they are accepted; a burst of senders after a restart fits in.
 pub(super) const ACCEPT_BACKLOG: i32 = 4096;
 
+/// Where any port will do: how often another one is tried that TCP gave and UDP, or another address, has taken.
+const FREE_PORT_RETRIES: u32 = 8;
+
 /// Open sockets, before anything is received.
 #[derive(Debug)]
 pub struct Bound {
@@ -24,6 +27,16 @@ impl Bound {
     ///
     /// `::` takes IPv4 in too; on a host without IPv6 it means `0.0.0.0`.
     pub fn bind(settings: &settings::Listener, port: u16) -> Result<Self> {
+        let retries = if port == 0 { FREE_PORT_RETRIES } else { 0 };
+        for _ in 0..retries {
+            if let Ok(bound) = Self::attempt(settings, port) {
+                return Ok(bound);
+            }
+        }
+        Self::attempt(settings, port)
+    }
+
+    fn attempt(settings: &settings::Listener, port: u16) -> Result<Self> {
         let mut bound = Self { udp: Vec::new(), tcp: Vec::new(), port, udp_buffer_bytes: 0 };
         for &address in &settings.addresses {
             bound.add(address, settings.udp_buffer_bytes).or_else(|error| {

@@ -19,6 +19,7 @@ use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::settings;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -60,8 +61,9 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|&stop| stop).await);
 }
 
-/// Receives until told to stop; then finishes what the kernel had already taken from senders, and returns.
-pub async fn run(bound: Bound, settings: &settings::Listener, shared: Shared) {
+/// Receives until told to stop; then finishes what the kernel had already taken from senders, and returns. `alive`
+/// becomes false as soon as one input has ended, whatever ended it: the others cannot stand in for it.
+pub async fn run(bound: Bound, settings: &settings::Listener, shared: Shared, alive: &AtomicBool) {
     let mut inputs = JoinSet::new();
     for socket in bound.udp {
         inputs.spawn(udp::receive(socket, settings.max_message_bytes, shared.clone()));
@@ -71,6 +73,7 @@ pub async fn run(bound: Bound, settings: &settings::Listener, shared: Shared) {
     }
     drop(shared);
     while let Some(ended) = inputs.join_next().await {
+        alive.store(false, Relaxed);
         if let Err(error) = ended {
             tracing::error!(%error, "an input ended unexpectedly");
         }

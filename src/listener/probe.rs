@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::sync::mpsc;
 
-/// Tokens announced at the same time; each is one running `start` or `status`.
+/// Tokens announced at the same time; each is one running `start`.
 const MAX_TOKENS: usize = 16;
 
 /// A probe came out.

@@ -1,4 +1,4 @@
-//! TCP input (RFC 6587): accepts, bounds and reads connections; the framing itself is [`framing::Framer`]'s.
+//! TCP input (RFC 6587): accepts, bounds and reads connections; the framing itself is [`Framer`]'s.
 
 use super::bind::ACCEPT_BACKLOG;
 use super::{Shared, stopped};

@@ -46,11 +46,16 @@ pub(super) async fn receive(socket: UdpSocket, max_message_bytes: usize, shared:
             if left == 0 {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            let (length, source) = receive_now(&socket, buffer)?;
-            left = left.saturating_sub(length + DATAGRAM_OVERHEAD_BYTES);
-            Ok((length, source))
+            let received = receive_now(&socket, buffer);
+            left = match &received {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                // An error must not be read for ever either.
+                Err(_) => left.saturating_sub(DATAGRAM_OVERHEAD_BYTES),
+                Ok((length, _)) => left.saturating_sub(length + DATAGRAM_OVERHEAD_BYTES),
+            };
+            received
         });
-        if batch.is_empty() || !shared.hand_on(batch).await {
+        if !shared.hand_on(batch).await || left == 0 {
             return;
         }
     }
@@ -63,7 +68,8 @@ fn receive_now(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Sock
     source.map(|source| (length, source)).ok_or_else(|| io::Error::other("a datagram from nobody"))
 }
 
-/// Reads what waits in the kernel, up to one batch.
+/// Reads what waits in the kernel, up to one batch. Datagrams without a message, and errors, count as well: a flood of
+/// them must not keep the messages between them here, nor the thread.
 fn drain(
     buffer: &mut [u8],
     max_message_bytes: usize,
@@ -72,7 +78,10 @@ fn drain(
 ) -> Batch {
     let mut batch = Batch::default();
     let received = shared.clock.now();
-    while batch.len() < BATCH_MESSAGES && batch.size_bytes() < BATCH_BYTES {
+    for _ in 0..BATCH_MESSAGES {
+        if batch.size_bytes() >= BATCH_BYTES {
+            break;
+        }
         match receive(buffer) {
             Ok((length, source)) => {
                 let Some(Frame { message, cut }) = framing::datagram(&buffer[..length], max_message_bytes)

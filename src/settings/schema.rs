@@ -1,7 +1,7 @@
 //! The form of the settings file, as data: every section and key once, with its words for people, its bounds, and the
 //! way into and out of [`Settings`].
 //!
-//! Reading ([`super::parse`]), the commented file ([`super::template`]) and setup's changes ([`super::edit`]) all walk
+//! Reading ([`super::parse()`]), the commented file ([`super::template`]) and setup's changes ([`super::edit()`]) all walk
 //! this one description, so that a key cannot be known to one of them and not to the others. The one table that
 //! repeats, `[[normaliser.source]]`, is [`super::source`]'s.
 

@@ -9,7 +9,7 @@
 //! - No proxy is ever used; nothing here reads the environment, except for where the system keeps its root
 //!   certificates (`SSL_CERT_FILE`, `SSL_CERT_DIR`).
 //!
-//! [`inspect`] reads certificates for setup's checks, [`fault`] says what a failed connection means, [`dial`] makes one.
+//! [`inspect`] reads certificates for setup's checks, [`fault`] says what a failed connection means, [`dial()`] makes one.
 
 pub mod dial;
 pub mod fault;
