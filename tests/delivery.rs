@@ -216,8 +216,8 @@ fn a_full_spool_makes_tcp_senders_wait_and_costs_nothing() {
     let connector = site.connector();
     let port = site.port;
     let sender = std::thread::spawn(move || {
-        let rest = "x".repeat(60_000);
-        let text = (1..=EVENTS).map(|n| format!("<13>1 - host app - - - {n} {rest}\n")).collect::<String>();
+        let rest = format!("{}\n", "x".repeat(60_000));
+        let text = lines(1..=EVENTS).replace('\n', &rest);
         send_tcp(port, text.as_bytes());
     });
     connector.wait_until("full", |report| report.spool.full);
@@ -233,7 +233,7 @@ fn a_full_spool_makes_tcp_senders_wait_and_costs_nothing() {
     view.wait("the last", |event| seq(event) == EVENTS);
     assert!(view.events.iter().all(|event| {
         let body = event["body"].as_str().unwrap();
-        body.len() > 60_000 && body.starts_with(&format!("{} x", seq(event)))
+        body.len() > 60_000 && body.starts_with(&format!("number {}x", seq(event)))
     }));
 }
 
