@@ -226,6 +226,31 @@ fn raise_files() {
 }
 
 #[test]
+fn unfinished_messages_cannot_take_all_memory() {
+    // 80 senders that each begin a message of the longest kind and never end it: more than the 64 MiB for them all.
+    let mut rig = Rig::start_with(&[("listener.max_message_bytes", (1 << 20).into())]);
+    let begun = vec![b'x'; (1 << 20) - 1];
+    let streams: Vec<TcpStream> = (0..80)
+        .map(|_| {
+            let mut stream = connect(rig.port());
+            // One that is closed meanwhile takes no more, which is the point.
+            let _ = stream.write_all(&begun);
+            stream
+        })
+        .collect();
+    let report = rig.connector.wait_until("closed what is too much", |report| {
+        let listener = &report.listener.counters;
+        listener.connections_unfinished_closed > 0
+            && listener.connections + listener.connections_unfinished_closed == 80
+    });
+    assert!(report.listener.counters.connections >= 50, "only what is too much: {report:#?}");
+    drop(streams);
+    // Others are served all the same.
+    send_tcp(rig.connector.port, message("from one who ends what he says").as_bytes());
+    rig.view.wait_body("from one who ends what he says");
+}
+
+#[test]
 fn one_connection_too_many_is_refused_and_counted_and_hurts_no_other() {
     let mut rig = Rig::start_with(&[("listener.max_connections", 3.into())]);
     let mut streams: Vec<TcpStream> = (0..3).map(|_| connect(rig.port())).collect();

@@ -210,6 +210,12 @@ fn tell_running(console: Console, report: &Report) {
             counters.connections_refused
         ));
     }
+    if counters.connections_unfinished_closed > 0 {
+        console.warn(format_args!(
+            "Listener: {} TCP connections were closed, unfinished messages took too much memory",
+            counters.connections_unfinished_closed
+        ));
+    }
     if counters.cut > 0 {
         console.warn(format_args!(
             "Listener: {} messages were longer than `listener.max_message_bytes` and were cut",

@@ -66,12 +66,15 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Takes the socket's place in `run_dir`. One that an earlier run left behind is replaced: the spool's lock, taken
-    /// before, says that nobody uses it.
+    /// Takes the socket's place in `run_dir`. One that an earlier run left behind is replaced; one that answers belongs
+    /// to a connector of the other mode, which has another spool to lock, and is E102.
     pub(super) fn bind(run_dir: &Path) -> Result<Self> {
         let attempt = || {
             let dir = Dir::open(run_dir)?;
             let path = run_dir.join(NAME);
+            if std::os::unix::net::UnixStream::connect(dir.socket()).is_ok() {
+                return Err(io::ErrorKind::AddrInUse.into());
+            }
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -81,6 +84,10 @@ impl Server {
             Ok(Self { listener, path })
         };
         attempt().map_err(|error: io::Error| {
+            if error.kind() == io::ErrorKind::AddrInUse {
+                let what = format!("another connector answers in {}; stop that one first", run_dir.display());
+                return Error::new(Code::DirBusy, what);
+            }
             Error::new(Code::WriteFailed, format!("no socket can be made in {}", run_dir.display()))
                 .caused_by(error)
         })

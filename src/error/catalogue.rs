@@ -32,7 +32,7 @@ codes! {
     // --- E1xx: directory, state, settings ---
     DirUnusable = 101, "The installation directory does not exist or cannot be read and written by this user.",
         "Create it, make it this user's own (`chown`), and run the command again; `--dir DIR` names another one.";
-    DirBusy = 102, "Another soc-connector command is at work in the same directory.",
+    DirBusy = 102, "Another soc-connector command or connector is at work in the same directory.",
         "Wait until it has ended, then run the command again.";
     StateBroken = 103, "A file in setup/ cannot be read as what it should be; it was damaged or written by hand.",
         "Run `soc-connector setup`: it writes the state anew and keeps conf/ and the spool.";

@@ -16,6 +16,7 @@ pub struct Counters {
     pub(super) connections_total: AtomicU64,
     pub(super) connections_refused: AtomicU64,
     pub(super) connections_idle_closed: AtomicU64,
+    pub(super) connections_unfinished_closed: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub connections_refused: u64,
     /// TCP connections closed because they were silent for too long.
     pub connections_idle_closed: u64,
+    /// TCP connections closed because unfinished messages took too much memory.
+    pub connections_unfinished_closed: u64,
 }
 
 impl Counters {
@@ -70,6 +73,7 @@ impl Counters {
             connections_total: self.connections_total.load(Relaxed),
             connections_refused: self.connections_refused.load(Relaxed),
             connections_idle_closed: self.connections_idle_closed.load(Relaxed),
+            connections_unfinished_closed: self.connections_unfinished_closed.load(Relaxed),
         }
     }
 }

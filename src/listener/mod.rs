@@ -46,12 +46,30 @@ pub struct Shared {
 impl Shared {
     /// Hands a batch on, less the probes in it. False when nobody takes batches any more.
     async fn hand_on(&self, batch: Batch) -> bool {
-        let batch = if self.probes.armed() { self.probes.pick_out(batch) } else { batch };
-        if batch.is_empty() {
-            return true;
+        let batch = self.receive(batch);
+        batch.is_empty() || self.sink.send(batch).await.is_ok()
+    }
+
+    /// Waits for room in the sink. Who reads only then holds nothing while the sink is full, however many wait.
+    async fn room(&self) -> Option<mpsc::Permit<'_, Batch>> {
+        self.sink.reserve().await.ok()
+    }
+
+    /// Hands a batch on for which there is room.
+    fn hand_on_at_once(&self, room: mpsc::Permit<'_, Batch>, batch: Batch) {
+        let batch = self.receive(batch);
+        if !batch.is_empty() {
+            room.send(batch);
         }
-        self.counters.count(&batch);
-        self.sink.send(batch).await.is_ok()
+    }
+
+    /// Counts a batch, and takes the probes out of it.
+    fn receive(&self, batch: Batch) -> Batch {
+        let batch = if self.probes.armed() { self.probes.pick_out(batch) } else { batch };
+        if !batch.is_empty() {
+            self.counters.count(&batch);
+        }
+        batch
     }
 }
 
@@ -65,11 +83,12 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 /// becomes false as soon as one input has ended, whatever ended it: the others cannot stand in for it.
 pub async fn run(bound: Bound, settings: &settings::Listener, shared: Shared, alive: &AtomicBool) {
     let mut inputs = JoinSet::new();
+    let bounds = tcp::Bounds::new(settings);
     for socket in bound.udp {
         inputs.spawn(udp::receive(socket, settings.max_message_bytes, shared.clone()));
     }
     for socket in bound.tcp {
-        inputs.spawn(tcp::accept(socket, settings.clone(), shared.clone()));
+        inputs.spawn(tcp::accept(socket, bounds.clone(), shared.clone()));
     }
     drop(shared);
     while let Some(ended) = inputs.join_next().await {

@@ -9,9 +9,9 @@ use socket2::{SockRef, TcpKeepalive};
 use std::cell::RefCell;
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -24,18 +24,57 @@ const KEEPALIVE: Duration = Duration::from_secs(120);
 /// Pause after an accept that failed for want of something (file descriptors, memory), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Unfinished messages of all connections together, in bytes. Many senders that each begin a long message and never end
+/// it would else take more memory than the container has. The connection that goes over it is closed.
+const MAX_UNFINISHED_BYTES: usize = 64 << 20;
+/// What an attacker can cause many times is logged so often at most, with how often it happened.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
 thread_local! {
     static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
 
-pub(super) async fn accept(listener: TcpListener, settings: settings::Listener, shared: Shared) {
+/// What all TCP connections share, whatever address they come to.
+#[derive(Clone)]
+pub(super) struct Bounds {
+    places: Arc<Semaphore>,
+    unfinished_bytes: Arc<AtomicUsize>,
+    refusals: Arc<Occasional>,
+    settings: Arc<settings::Listener>,
+}
+
+impl Bounds {
+    pub(super) fn new(settings: &settings::Listener) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(settings.max_connections)),
+            unfinished_bytes: Arc::default(),
+            refusals: Arc::default(),
+            settings: Arc::new(settings.clone()),
+        }
+    }
+}
+
+/// Something that is logged now and again, with a count.
+#[derive(Default)]
+struct Occasional(Mutex<(u64, Option<Instant>)>);
+
+impl Occasional {
+    /// Counts one, and says how many there were since the last time when it is time to log again.
+    fn is_due(&self) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, last) = &mut *state;
+        *count += 1;
+        if last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
+            return None;
+        }
+        *last = Some(Instant::now());
+        Some(std::mem::take(count))
+    }
+}
+
+pub(super) async fn accept(listener: TcpListener, bounds: Bounds, shared: Shared) {
     let mut stop = shared.stop.clone();
-    let mut connections = Connections {
-        places: Arc::new(Semaphore::new(settings.max_connections)),
-        running: JoinSet::new(),
-        settings,
-        shared,
-    };
+    let mut connections = Connections { running: JoinSet::new(), bounds, shared };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -67,27 +106,30 @@ pub(super) async fn accept(listener: TcpListener, settings: settings::Listener, 
 
 /// The connections of one listening socket.
 struct Connections {
-    places: Arc<Semaphore>,
     running: JoinSet<()>,
-    settings: settings::Listener,
+    bounds: Bounds,
     shared: Shared,
 }
 
 impl Connections {
     fn add(&mut self, stream: TcpStream, source: SocketAddr) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let bounds = &self.bounds;
+        let Ok(place) = Arc::clone(&bounds.places).try_acquire_owned() else {
             self.shared.counters.connections_refused.fetch_add(1, Relaxed);
-            let max_connections = self.settings.max_connections;
-            tracing::warn!(%source, max_connections, "connection refused: too many");
+            if let Some(refused) = bounds.refusals.is_due() {
+                let max_connections = bounds.settings.max_connections;
+                tracing::warn!(%source, max_connections, refused, "connections refused: too many");
+            }
             return;
         };
         let connection = Connection {
             stream,
             source: SocketAddr::new(source.ip().to_canonical(), source.port()),
-            framer: Framer::new(self.settings.max_message_bytes),
+            framer: Framer::new(bounds.settings.max_message_bytes),
+            unfinished: Unfinished { own: 0, all: Arc::clone(&bounds.unfinished_bytes) },
             shared: self.shared.clone(),
         };
-        let idle_timeout = self.settings.idle_timeout;
+        let idle_timeout = bounds.settings.idle_timeout;
         self.running.spawn(async move {
             connection.run(idle_timeout).await;
             drop(place);
@@ -95,10 +137,34 @@ impl Connections {
     }
 }
 
+/// The bytes of one connection's unfinished message, as part of all connections'.
+struct Unfinished {
+    own: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Unfinished {
+    /// Takes note of what the connection keeps now; false where it keeps something and all together are too much.
+    fn fits(&mut self, bytes: usize) -> bool {
+        let before = std::mem::replace(&mut self.own, bytes);
+        // Wrapping: what is taken away was added before.
+        let all =
+            self.all.fetch_add(bytes.wrapping_sub(before), Relaxed).wrapping_add(bytes.wrapping_sub(before));
+        bytes == 0 || all <= MAX_UNFINISHED_BYTES
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.own, Relaxed);
+    }
+}
+
 struct Connection {
     stream: TcpStream,
     source: SocketAddr,
     framer: Framer,
+    unfinished: Unfinished,
     shared: Shared,
 }
 
@@ -123,7 +189,9 @@ impl Connection {
     }
 
     async fn receive(&mut self, idle_timeout: Duration) {
-        let mut stop = self.shared.stop.clone();
+        // Apart from `self`, which reading needs as a whole.
+        let shared = self.shared.clone();
+        let mut stop = shared.stop.clone();
         loop {
             let idle = async {
                 if idle_timeout.is_zero() {
@@ -146,17 +214,19 @@ impl Connection {
                 }
                 () = stopped(&mut stop) => return self.receive_last().await,
             }
+            // Room first, bytes second: while the sink is full they stay in the kernel, whose window slows the sender.
+            let Some(room) = shared.room().await else { return };
             match self.read() {
-                Read::Messages(batch) => {
-                    if !self.shared.hand_on(batch).await {
-                        return;
-                    }
-                }
+                Read::Messages(batch) => shared.hand_on_at_once(room, batch),
                 Read::Nothing => {}
-                Read::End(batch) => {
-                    self.shared.hand_on(batch).await;
-                    return;
-                }
+                Read::End(batch) => return shared.hand_on_at_once(room, batch),
+            }
+            if !self.unfinished.fits(self.framer.kept_bytes()) {
+                shared.counters.connections_unfinished_closed.fetch_add(1, Relaxed);
+                tracing::debug!(source = %self.source, "connection closed: unfinished messages take too much memory");
+                let rest = self.finish();
+                shared.hand_on(rest).await;
+                return;
             }
         }
     }
@@ -210,5 +280,28 @@ impl Connection {
             None => self.framer.finish(&mut sink),
         }
         batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unfinished_messages_of_all_connections_have_one_bound() {
+        let all = Arc::new(AtomicUsize::new(0));
+        let keeper = || Unfinished { own: 0, all: Arc::clone(&all) };
+        let (mut one, mut two) = (keeper(), keeper());
+        assert!(one.fits(MAX_UNFINISHED_BYTES - 10));
+        assert!(two.fits(10));
+        assert!(!two.fits(11));
+        // Who keeps nothing is never in the way.
+        assert!(two.fits(0));
+        assert!(one.fits(MAX_UNFINISHED_BYTES));
+        assert!(!two.fits(1));
+        drop(one);
+        assert!(two.fits(1));
+        drop(two);
+        assert_eq!(all.load(Relaxed), 0);
     }
 }
