@@ -289,7 +289,20 @@ impl Installation {
         }
         // The health check as the engine runs it.
         self.engine(&["exec", &self.container(), "/soc-connector", "--dir", "/soc", "health"]).ok();
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let files: u64 = files.split_whitespace().nth(1).unwrap().parse().expect("a bound, not unlimited");
+        assert!(files <= 16_384, "{limits}");
+        // Rootless Podman on cgroup v1 can set neither; `start` says so.
+        if self.way.engine != ["podman"] {
+            assert_eq!(host["Memory"], 512 << 20, "{host:#}");
+            assert_eq!(host["PidsLimit"], 128, "{host:#}");
+        }
         let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+        for file in ["client-cert.pem", "client-key.pem", "ca.pem", "conf"] {
+            let mount = mounts.lines().find(|line| line.contains(&format!(" /soc/{file} "))).unwrap();
+            assert!(mount.split_whitespace().nth(5).unwrap().starts_with("ro"), "{mount}");
+        }
         assert!(!mounts.contains("/spool/production"), "stage does not see production's spool:\n{mounts}");
     }
 
@@ -468,6 +481,9 @@ impl Installation {
         self.engine(&["create", "--name", &self.container(), image["image"].as_str().unwrap()]).ok();
         self.sh(&["start"]).ok();
         self.assert_state("Setup: complete Mode: stage Connector: running");
+        self.sh(&["stop"]).ok();
+        self.failing_start();
+        self.sh(&["start"]).ok();
         // A newer program brings a newer image: after `update`, setup is due before the next start.
         let old = fs::read(self.dir.join("soc-connector")).unwrap();
         let mut new = old.clone();
@@ -483,6 +499,19 @@ impl Installation {
         assert!(start.err.contains("run `setup` first"), "{}", start.err);
         self.replace_program(&old);
         self.sh(&["setup"]).ok();
+    }
+
+    /// A connector that cannot come up is said to be none, with its own last words, and leaves no container behind.
+    fn failing_start(&self) {
+        let run_dir = self.dir.join("setup/run");
+        fs::set_permissions(&run_dir, fs::Permissions::from_mode(0o500)).unwrap();
+        let start = self.sh(&["start"]);
+        fs::set_permissions(&run_dir, fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(start.code, Some(1));
+        assert!(start.err.starts_with("ERROR - E323 "), "{}", start.err);
+        assert!(start.out.contains("INFO - container: ERROR - E105 "), "{}", start.out);
+        self.assert_state("Setup: complete Mode: stage Connector: stopped");
+        assert_ne!(self.engine(&["inspect", &self.container()]).code, Some(0), "no container is left");
     }
 
     /// Puts another binary beside the script. A running one cannot be written to, so it is removed first.
@@ -561,10 +590,34 @@ impl Installation {
                 assert_eq!(meta.mode() & 0o077, 0, "{} is open to others", path.display());
             }
         }
+        if uid != 0 {
+            // What root writes into the operator's directory the operator could not read.
+            let root = run(Command::new("./soc-connector.sh").arg("start").current_dir(&self.dir));
+            assert_eq!(root.code, Some(1), "{root:?}");
+            assert!(root.err.starts_with("ERROR - E"), "{root:?}");
+        }
+        let record: Value =
+            serde_json::from_slice(&fs::read(self.dir.join("setup/state.json")).unwrap()).unwrap();
+        let image = record["image"].as_str().unwrap();
+        self.engine(&["image", "inspect", image]).ok();
+        if self.way.engine == ["podman"] {
+            // Another engine takes over from one that runs.
+            self.sh(&["start"]).ok();
+            let name = self.container();
+            self.sh(&["setup", "--docker", "--sudo"]).ok();
+            assert_ne!(
+                self.engine(&["inspect", &name]).code,
+                Some(0),
+                "Podman's container is stopped and gone"
+            );
+            self.assert_state("Setup: complete Mode: stage Connector: stopped");
+            self.sh(&["setup", "--podman", "--no-sudo"]).ok();
+        }
         self.sh(&["reset"]).ok();
         self.assert_state("Setup: incomplete Mode: - Connector: -");
         self.sh(&["delete"]).ok();
         self.sh(&["purge"]).ok();
+        assert_ne!(self.engine(&["image", "inspect", image]).code, Some(0), "purge removes the image");
     }
 }
 
