@@ -2,6 +2,7 @@
 
 use super::{Session, block_on, confirmations, submit};
 use crate::connector::control::Client;
+use crate::connector::report::Report;
 use crate::console::Console;
 use crate::engine::Engine;
 use crate::error::{Code, Error, Result};
@@ -111,30 +112,86 @@ impl<E: Engine> Session<E> {
         if error.code() != Code::TestNotConfirmed {
             return error;
         }
-        let report = match Client::new(self.install.run_dir()).status().await {
-            Ok(report) => report,
+        match Client::new(self.install.run_dir()).status().await {
+            Ok(report) => verdict(error, &report, received_before),
             Err(silent) => {
-                return Error::new(Code::TestNotRunning, "the connector no longer answers").caused_by(silent);
+                Error::new(Code::TestNotRunning, "the connector no longer answers").caused_by(silent)
             }
+        }
+    }
+}
+
+/// Where a message that was not confirmed got stuck, by what the connector says of itself.
+fn verdict(error: Error, report: &Report, received_before: u64) -> Error {
+    let what = error.what();
+    if let Some(why) = &report.unhealthy {
+        return Error::new(Code::TestNoRoute, format!("{what}; {why}"));
+    }
+    if report.listener.counters.tcp_messages <= received_before {
+        return Error::new(Code::TestNotArrived, format!("{what}; nothing arrived at the listener"));
+    }
+    if report.spool.events > 0 {
+        let waiting = report.spool.events;
+        let last = report.uplink.last_error.as_ref().filter(|_| report.uplink.in_use.is_none());
+        let why = last.map_or(String::new(), |last| format!(": {}", last.error));
+        return Error::new(Code::TestNoRoute, format!("{what}; {waiting} events wait in the spool{why}"));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn silence_is_explained_by_how_far_the_message_came() {
+        // What a connector reports in which the message arrived and was acknowledged.
+        let report = |change: &dyn Fn(&mut serde_json::Value)| -> Report {
+            let mut report = json!({
+                "version": "0", "mode": "stage", "connector_id": "a-b", "started": "", "unhealthy": null,
+                "listener": {
+                    "alive": true, "addresses": [], "udp_buffer_bytes": 0, "udp_messages": 0, "udp_bytes": 0,
+                    "tcp_messages": 5, "tcp_bytes": 0, "cut": 0, "connections": 0, "connections_total": 0,
+                    "connections_refused": 0, "connections_idle_closed": 0, "connections_unfinished_closed": 0,
+                },
+                "spool": {
+                    "events": 0, "size_bytes": 0, "last_seq": 5, "durable_seq": 5, "acknowledged_seq": 5,
+                    "oldest_received_s": null, "dropped_full": 0, "lost_corrupt": 0, "lost_missing": 0,
+                    "full": false, "failing": null,
+                },
+                "uplink": serde_json::to_value(crate::uplink::Snapshot::default()).unwrap(),
+            });
+            change(&mut report);
+            serde_json::from_value(report).unwrap()
         };
-        if let Some(why) = report.unhealthy {
-            return Error::new(Code::TestNoRoute, format!("{}; {why}", error.what()));
-        }
-        if report.listener.counters.tcp_messages <= received_before {
-            return Error::new(
+        let refused = json!({ "error": "E701 no route to host", "at_s": 0 });
+        for (change, code, words) in [
+            (&(|_: &mut serde_json::Value| {}) as &dyn Fn(&mut _), Code::TestNotConfirmed, "no confirmation"),
+            (
+                &|r: &mut serde_json::Value| r["listener"]["tcp_messages"] = json!(4),
                 Code::TestNotArrived,
-                format!("{}; nothing arrived at the listener", error.what()),
-            );
-        }
-        if report.spool.events > 0 {
-            let waiting = report.spool.events;
-            let last = report.uplink.last_error.filter(|_| report.uplink.in_use.is_none());
-            let why = last.map_or(String::new(), |last| format!(": {}", last.error));
-            return Error::new(
+                "nothing arrived",
+            ),
+            (
+                &|r: &mut serde_json::Value| r["spool"]["events"] = json!(1),
                 Code::TestNoRoute,
-                format!("{}; {waiting} events wait in the spool{why}", error.what()),
-            );
+                "1 events wait",
+            ),
+            (
+                &|r: &mut serde_json::Value| {
+                    r["spool"]["events"] = json!(1);
+                    r["uplink"]["last_error"] = refused.clone();
+                },
+                Code::TestNoRoute,
+                "no route to host",
+            ),
+            (&|r: &mut serde_json::Value| r["unhealthy"] = json!("refused"), Code::TestNoRoute, "refused"),
+        ] {
+            let error = Error::new(Code::TestNotConfirmed, "no confirmation of \"text\" within 60 s");
+            let told = verdict(error, &report(change), 4);
+            assert_eq!(told.code(), code, "{told}");
+            assert!(told.what().contains(words), "{told}");
         }
-        error
     }
 }
