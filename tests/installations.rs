@@ -378,18 +378,7 @@ impl Installation {
     /// The process is killed the hard way: the engine restarts it, and no event that was taken in is missing.
     fn crash(&mut self) {
         let before = self.inspect()["State"]["Pid"].as_u64().unwrap();
-        let port = self.way.port.to_string();
-        let body = "taken in right before the crash";
-        run(self.host.command("logger").args([
-            "--server",
-            &self.host.gateway,
-            "--port",
-            &port,
-            "--tcp",
-            body,
-        ]))
-        .ok();
-        self.view.wait_body(body);
+        self.receives("taken in right before the crash");
         run(Command::new("kill").args(["-9", &before.to_string()])).ok();
         self.await_new_process(before);
         let event = self.receives("taken in after the crash");
