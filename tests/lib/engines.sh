@@ -25,7 +25,7 @@ install_packages() {
     local missing=() pair
     for pair in podman:podman runc:runc conmon:conmon slirp4netns:slirp4netns newuidmap:uidmap \
         fuse-overlayfs:fuse-overlayfs catatonit:catatonit dockerd:docker.io containerd:containerd sudo:sudo \
-        ip:iproute2 iptables:iptables python3:python3 /usr/lib/podman/netavark:netavark \
+        ip:iproute2 iptables:iptables pkill:procps python3:python3 /usr/lib/podman/netavark:netavark \
         /usr/lib/podman/aardvark-dns:aardvark-dns; do
         command -v "${pair%%:*}" >/dev/null || [ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
     done
