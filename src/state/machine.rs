@@ -169,3 +169,91 @@ impl Guarded {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Guarded::{Delete, Deploy, Purge, Reset, Sample, Start, Stop, Test, Update};
+
+    /// A state, its line, the commands allowed there, and the way out for some of the others.
+    type Row = (State, &'static str, &'static [Guarded], &'static [(Guarded, &'static str)]);
+
+    const STAGE_STOPPED: State = State::Complete(Mode::Stage, Connector::Stopped);
+    const STAGE_RUNNING: State = State::Complete(Mode::Stage, Connector::Running);
+    const PRODUCTION_STOPPED: State = State::Complete(Mode::Production, Connector::Stopped);
+    const PRODUCTION_RUNNING: State = State::Complete(Mode::Production, Connector::Running);
+
+    #[test]
+    fn every_command_in_every_state_is_allowed_or_told_the_way() {
+        // The manual's rows, the commands allowed there (deploy only after a passed test), and for those that are not,
+        // the command that leads on.
+        let rows: [Row; 5] = [
+            (
+                State::Incomplete,
+                "Setup: incomplete Mode: - Connector: -",
+                &[Reset, Delete, Purge],
+                &[
+                    (Start, "`setup`"),
+                    (Stop, "`setup`"),
+                    (Test, "`setup`"),
+                    (Deploy, "`setup`"),
+                    (Update, "`setup`"),
+                ],
+            ),
+            (
+                STAGE_STOPPED,
+                "Setup: complete Mode: stage Connector: stopped",
+                &[Start, Deploy, Update, Reset, Delete, Purge],
+                &[(Stop, "`start`"), (Test, "`start`"), (Sample, "`start`")],
+            ),
+            (
+                STAGE_RUNNING,
+                "Setup: complete Mode: stage Connector: running",
+                &[Stop, Test, Sample, Update],
+                &[
+                    (Start, "`stop`"),
+                    (Deploy, "`stop`"),
+                    (Reset, "`stop`"),
+                    (Delete, "`stop`"),
+                    (Purge, "`stop`"),
+                ],
+            ),
+            (
+                PRODUCTION_STOPPED,
+                "Setup: complete Mode: production Connector: stopped",
+                &[Start, Update, Reset, Delete, Purge],
+                &[
+                    (Test, "`setup`"),
+                    (Sample, "`setup`"),
+                    (Deploy, "production mode already"),
+                    (Stop, "`start`"),
+                ],
+            ),
+            (
+                PRODUCTION_RUNNING,
+                "Setup: complete Mode: production Connector: running",
+                &[Stop, Update],
+                &[(Start, "`stop`"), (Test, "`setup`"), (Reset, "`stop`"), (Purge, "`stop`")],
+            ),
+        ];
+        for (state, line, allowed, ways) in rows {
+            assert_eq!(state.to_string(), line);
+            for command in Guarded::ALL {
+                let decided = command.check(state, true);
+                assert_eq!(decided.is_ok(), allowed.contains(&command), "{command:?} in {line}");
+                let Err(error) = decided else { continue };
+                assert_eq!(error.code(), Code::NotAllowed);
+                let what = error.what();
+                assert!(
+                    what.contains(&format!("found \"{line}\"")) && what.contains(command.needs()),
+                    "{what}"
+                );
+                if let Some((_, way)) = ways.iter().find(|(named, _)| *named == command) {
+                    assert!(what.contains(way), "{what}");
+                }
+            }
+        }
+        let untested = Deploy.check(STAGE_STOPPED, false).unwrap_err().what();
+        assert!(untested.contains("`test` has not passed since setup"), "{untested}");
+    }
+}
