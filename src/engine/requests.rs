@@ -22,6 +22,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// Podman answers some questions from files that change under its eyes, and fails where it meets them half-way (seen with
+/// 4.3.1: "read /proc/N/cgroup: no such process" for a process that ends, "is not a valid container log line" for a
+/// line that is being written). A moment later it knows, so questions are asked so often.
+const ASK_ATTEMPTS: u32 = 5;
+/// Between two attempts.
+const ASK_PAUSE: Duration = Duration::from_millis(200);
+
 /// A short request. Engines answer in milliseconds; under load and on a cold disk it has been seconds.
 const SHORT: Duration = Duration::from_secs(30);
 /// Creating and starting: the image's layer is mounted, or copied where the storage driver is `vfs`.
@@ -371,15 +378,7 @@ impl Engine for Connection {
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<ContainerInfo>> {
-        let doing = format!("asking for the container {name}");
-        let (status, answer) = self.get(&doing, &format!("/containers/{}/json", segment(name))).await?;
-        if status == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        if !status.is_success() {
-            return Err(Error::new(Code::EngineRefused, format!("{doing}: {}", http::message(&answer))));
-        }
-        Ok(Some(answers::container_info(&answer)))
+        patiently(|| self.inspect_once(name)).await
     }
 
     async fn stop(&self, name: &str, timeout: Duration) -> Result<()> {
@@ -414,9 +413,45 @@ impl Engine for Connection {
     }
 
     async fn logs(&self, name: &str, last_lines: usize) -> Result<Vec<String>> {
+        let last_lines = last_lines.min(MAX_LOG_LINES);
+        patiently(|| self.output(name, last_lines)).await
+    }
+}
+
+/// Asks again, a few times, where the engine refused a question that changes nothing.
+async fn patiently<T, Answer>(ask: impl Fn() -> Answer + Send) -> Result<T>
+where
+    T: Send,
+    Answer: Future<Output = Result<T>> + Send,
+{
+    let mut attempt = 1;
+    loop {
+        match ask().await {
+            Err(error) if error.code() == Code::EngineRefused && attempt < ASK_ATTEMPTS => {
+                attempt += 1;
+                tokio::time::sleep(ASK_PAUSE).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+impl Connection {
+    async fn inspect_once(&self, name: &str) -> Result<Option<ContainerInfo>> {
+        let doing = format!("asking for the container {name}");
+        let (status, answer) = self.get(&doing, &format!("/containers/{}/json", segment(name))).await?;
+        if status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        if !status.is_success() {
+            return Err(Error::new(Code::EngineRefused, format!("{doing}: {}", http::message(&answer))));
+        }
+        Ok(Some(answers::container_info(&answer)))
+    }
+
+    async fn output(&self, name: &str, last_lines: usize) -> Result<Vec<String>> {
         let doing = format!("reading the output of the container {name}");
         let client = self.client(SHORT)?;
-        let last_lines = last_lines.min(MAX_LOG_LINES);
         let options =
             query::LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&last_lines.to_string()).build();
         bounded(&doing, SHORT, async {
