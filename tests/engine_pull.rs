@@ -3,6 +3,11 @@
 //! Runs where `SOC_TEST_ENGINES=1` and as root on a machine that `tests/lib/engines.sh` has prepared; that script tells
 //! Podman that the port below speaks plain HTTP.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said enough")]
+
+mod common;
+
+use common::{Soc, binary, free_port, run};
 use soc_connector::Code;
 use soc_connector::engine::image::Image;
 use soc_connector::engine::{Connection, Engine, connect_through};
@@ -12,6 +17,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 /// As in `tests/lib/engines.sh`.
@@ -162,4 +168,42 @@ async fn a_newer_image_is_pulled_under_the_same_name() {
         }
         engine.close().await;
     }
+    the_commands_pull(&registry);
+}
+
+/// The same as an operator does it: `setup --image`, a start with what was pulled, and `update` for a newer one.
+fn the_commands_pull(registry: &Registry) {
+    let program = binary();
+    let mut bytes = std::fs::read(&program).unwrap();
+    let first = Image::of_binary(&bytes, "1").unwrap();
+    bytes.push(0);
+    let second = Image::of_binary(&bytes, "1").unwrap();
+    let soc = Soc::start();
+    let dir = soc.install("client", free_port(), "");
+    let command = |arguments: &[&str]| {
+        let done = run(Command::new(&program).arg("--dir").arg(dir.path()).args(arguments));
+        println!("$ soc-connector {}\n{}{}", arguments.join(" "), done.out, done.err);
+        done
+    };
+    let image = || -> String {
+        let record = std::fs::read(dir.path().join("setup/state.json")).unwrap();
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+        record["image"].as_str().unwrap().to_owned()
+    };
+    let reference = format!("127.0.0.1:{PORT}/soc-connector-pulled-{}", std::process::id());
+    registry.publish(&first, "latest");
+    command(&["setup", "--docker", "--image", &reference]).ok();
+    assert_eq!(image(), first.id);
+    command(&["start"]).ok();
+    assert_eq!(command(&["update"]).ok().out.lines().last().unwrap(), "OK - the image is up to date");
+    registry.publish(&second, "latest");
+    let update = command(&["update"]).ok().out;
+    assert!(update.contains(&format!("OK - a newer image is there: {}", second.id)), "{update}");
+    command(&["stop"]).ok();
+    let refused = command(&["start"]);
+    assert!(refused.code == Some(1) && refused.err.contains("run `setup` first"), "{refused:?}");
+    command(&["setup"]).ok();
+    assert_eq!(image(), second.id, "setup goes on pulling, as the settings say");
+    command(&["purge"]).ok();
+    run(Command::new("docker").args(["rmi", "--force", &first.id])).ok();
 }
