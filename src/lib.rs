@@ -6,6 +6,7 @@
 //! `docs/architecture.md` says for each module what it owns and what it must not know.
 
 pub mod batch;
+pub mod blocking;
 pub mod checks;
 pub mod cli;
 pub mod clock;
@@ -19,6 +20,7 @@ pub mod install;
 pub mod listener;
 pub mod logs;
 pub mod pki;
+pub mod random;
 pub mod settings;
 pub mod spool;
 pub mod state;

@@ -87,6 +87,7 @@ impl Intake {
             // What is durable already can leave meanwhile, and so make room.
             self.sync();
             tokio::select! {
+                biased;
                 () = room => {}
                 () = tokio::time::sleep(RETRY) => {}
                 () = given_up(&mut self.give_up) => return false,

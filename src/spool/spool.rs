@@ -15,6 +15,7 @@ use super::write::WriteSide;
 use super::{Findings, Options, quarantine, record};
 use crate::batch::Batch;
 use crate::error::{Code, Error, Result};
+use crate::random;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -394,7 +395,7 @@ fn limited(chunk: &Chunk, from: u64, max_events: usize, max_bytes: usize) -> Chu
 /// A seed and an id for a new spool.
 fn fresh() -> Fresh {
     let mut random = [0; 8];
-    aws_lc_rs::rand::fill(&mut random).expect("the operating system gives random bytes");
+    random::fill(&mut random).expect("the operating system gives random bytes");
     let (seed, name) = (u64::from_le_bytes(random) >> 32, u64::from_le_bytes(random) & 0xFFFF_FFFF);
     let id = format!("{name:08x}").into_bytes().try_into().expect("eight digits");
     Fresh { seed: seed as u32, id }

@@ -1,5 +1,6 @@
 //! How long to wait before the next try, and how often to complain about the last one.
 
+use crate::random;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -48,7 +49,7 @@ impl Backoff {
 fn jittered(bound: Duration) -> Duration {
     let mut random = [0; 4];
     // Without random numbers every connector waits the whole bound, which is safe too.
-    let part = match aws_lc_rs::rand::fill(&mut random) {
+    let part = match random::fill(&mut random) {
         Ok(()) => f64::from(u32::from_be_bytes(random)) / f64::from(u32::MAX),
         Err(_) => 1.0,
     };

@@ -29,6 +29,9 @@
 //! comes when it was replaced, or after [`backoff::REFUSED_WAIT`].
 //!
 //! [`lumberjack`], [`flight`] and [`backoff`] know no sockets; `session` is one connection.
+//!
+//! Every `select!` here is biased: of several things that are ready the order is then the program's and no chance's, and a
+//! simulation that goes wrong can be repeated from its seed.
 
 pub mod backoff;
 pub mod feeder;
@@ -40,6 +43,7 @@ pub mod status;
 pub use feeder::EventWriter;
 pub use status::{Snapshot, Status};
 
+use crate::blocking;
 use crate::error::{Code, Error, Result};
 use crate::settings::{self, Endpoint};
 use crate::spool::Queue;
@@ -187,10 +191,11 @@ async fn search<W: EventWriter>(mut link: Link<W>, targets: &[Endpoint], tls: &T
         let Some(wait) = round.wait(&mut backoff) else { return };
         let refused = link.refused.take();
         tokio::select! {
-            () = sleep(wait) => {}
-            () = replaced(tls, refused) => tracing::info!("the refused certificate was replaced"),
+            biased;
             // A change of mind, to drain for instance, is worth a try at once.
             _ = link.stop.changed() => {}
+            () = replaced(tls, refused) => tracing::info!("the refused certificate was replaced"),
+            () = sleep(wait) => {}
         }
     }
 }
@@ -240,6 +245,7 @@ async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &T
         }
         let mut stop = link.stop.clone();
         let dialled = tokio::select! {
+            biased;
             () = over(&mut stop) => return Round::Over,
             dialled = tls::dial(endpoint, Arc::clone(&config), link.settings.connect_timeout) => dialled,
         };
@@ -309,7 +315,7 @@ async fn replaced(tls: &TlsSource, refused: Option<Arc<ClientConfig>>) {
 /// Asks for the configuration where reading files blocks nobody.
 async fn configuration(tls: &TlsSource) -> Result<Arc<ClientConfig>> {
     let tls = Arc::clone(tls);
-    joined(&mut tokio::task::spawn_blocking(move || tls())).await
+    joined(&mut blocking::spawn(move || tls())).await
 }
 
 /// The result of a blocking task. Its panic is ours; that it was never run means that the runtime ends, and we with it.
@@ -336,6 +342,7 @@ async fn over(stop: &mut watch::Receiver<Stop>) {
                 }
             }
             Stop::Drain { deadline } => tokio::select! {
+                biased;
                 () = sleep_until(deadline) => return,
                 changed = stop.changed() => if changed.is_err() {
                     sleep_until(deadline).await;

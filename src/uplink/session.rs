@@ -7,6 +7,7 @@ use super::feeder::{EventWriter, Feeder, Prepared};
 use super::flight::Flight;
 use super::lumberjack::{Decoder, Frame, Limits};
 use super::{Link, Stop, joined, over};
+use crate::blocking;
 use crate::error::{Code, Error, Result};
 use crate::settings::{Endpoint, StreamFormat};
 use crate::tls::Fault;
@@ -120,7 +121,7 @@ struct Background<W> {
 impl<W: EventWriter> Background<W> {
     fn prepare(&mut self, link: &mut Link<W>, after: u64, buffer: Vec<u8>) {
         let mut feeder = link.feeder.take().expect("there is one feeder, and it is at rest");
-        self.preparing = Some(tokio::task::spawn_blocking(move || {
+        self.preparing = Some(blocking::spawn(move || {
             let prepared = feeder.prepare(after, buffer);
             (feeder, prepared)
         }));
@@ -130,7 +131,7 @@ impl<W: EventWriter> Background<W> {
     fn record(&mut self, link: &Link<W>) {
         if self.recording.is_none() && link.acknowledged > link.recorded {
             let (queue, seq) = (Arc::clone(&link.queue), link.acknowledged);
-            self.recording = Some(tokio::task::spawn_blocking(move || (seq, queue.acknowledge(seq))));
+            self.recording = Some(blocking::spawn(move || (seq, queue.acknowledge(seq))));
         }
     }
 
@@ -211,34 +212,20 @@ async fn exchange<W: EventWriter>(
         if draining && exhausted && flight.is_empty() && background.recording.is_none() {
             return Ok(());
         }
+        // In this order none can keep the others from their turn: what the program itself does (work in the background,
+        // news of the queue and of a stop) ends by itself, writing ends when so many windows are in flight, and only then
+        // comes what a receiver sends, which could go on for ever. Its timeout may wait behind it: it is alive.
         tokio::select! {
+            biased;
             () = &mut stopped => return Ok(()),
-            read = reader.read(&mut input) => {
-                let bytes = match read.map_err(|error| Failure::io(&error, &flight))? {
-                    0 => return Err(Failure::Closed { idle: flight.is_empty() }),
-                    length => &input[..length],
-                };
-                life = Instant::now();
-                if acknowledges {
-                    decoder.feed(bytes);
-                    while let Some(frame) = decoder.next().map_err(|garbage| Failure::Garbage(garbage.to_string()))? {
-                        let Frame::Ack(sequence) = frame else { continue };
-                        let news = flight.acknowledge(sequence).map_err(|error| Failure::Garbage(error.to_string()))?;
-                        *worked |= acknowledged(link, news);
-                    }
-                    link.status.in_flight(flight.len());
+            changed = link.stop.changed() => {
+                if changed.is_err() {
+                    return Ok(());
                 }
             }
-            step = advance(writer, outgoing.as_mut()), if outgoing.is_some() => {
-                life = Instant::now();
-                if step.map_err(|error| Failure::io(&error, &flight))? {
-                    let bytes = outgoing.take().expect("it was advanced").bytes;
-                    link.status.written(bytes.len());
-                    spare = bytes;
-                    if !acknowledges {
-                        *worked |= delivered(link, &mut flight);
-                    }
-                }
+            (seq, result) = handle(background.recording.as_mut()) => {
+                background.recording = None;
+                Background::recorded(link, seq, result);
             }
             (feeder, result) = handle(background.preparing.as_mut()) => {
                 background.preparing = None;
@@ -260,17 +247,35 @@ async fn exchange<W: EventWriter>(
                     }
                 }
             }
-            (seq, result) = handle(background.recording.as_mut()) => {
-                background.recording = None;
-                Background::recorded(link, seq, result);
-            }
             changed = link.durable.changed(), if exhausted && !complete => match changed {
                 Ok(()) => exhausted = false,
                 Err(_) => complete = true,
             },
-            changed = link.stop.changed() => {
-                if changed.is_err() {
-                    return Ok(());
+            step = advance(writer, outgoing.as_mut()), if outgoing.is_some() => {
+                life = Instant::now();
+                if step.map_err(|error| Failure::io(&error, &flight))? {
+                    let bytes = outgoing.take().expect("it was advanced").bytes;
+                    link.status.written(bytes.len());
+                    spare = bytes;
+                    if !acknowledges {
+                        *worked |= delivered(link, &mut flight);
+                    }
+                }
+            }
+            read = reader.read(&mut input) => {
+                let bytes = match read.map_err(|error| Failure::io(&error, &flight))? {
+                    0 => return Err(Failure::Closed { idle: flight.is_empty() }),
+                    length => &input[..length],
+                };
+                life = Instant::now();
+                if acknowledges {
+                    decoder.feed(bytes);
+                    while let Some(frame) = decoder.next().map_err(|garbage| Failure::Garbage(garbage.to_string()))? {
+                        let Frame::Ack(sequence) = frame else { continue };
+                        let news = flight.acknowledge(sequence).map_err(|error| Failure::Garbage(error.to_string()))?;
+                        *worked |= acknowledged(link, news);
+                    }
+                    link.status.in_flight(flight.len());
                 }
             }
             () = sleep_until(life + link.settings.ack_timeout), if !flight.is_empty() => {
