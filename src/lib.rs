@@ -15,6 +15,7 @@ pub mod connector;
 pub mod console;
 pub mod engine;
 pub mod error;
+pub mod fault_point;
 pub mod incubator;
 pub mod install;
 pub mod listener;

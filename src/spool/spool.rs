@@ -15,6 +15,7 @@ use super::write::WriteSide;
 use super::{Findings, Options, quarantine, record};
 use crate::batch::Batch;
 use crate::error::{Code, Error, Result};
+use crate::fault_point::{self, Place};
 use crate::random;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -217,11 +218,13 @@ impl Spool {
             return;
         }
         for name in consumed {
+            fault_point::pass(Place::BeforeUnlink, acknowledged);
             match self.fs.remove(&self.dir.join(name.to_string())) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(%error, segment = %name, "a delivered segment could not be removed");
                 }
                 _ => {
+                    fault_point::pass(Place::AfterUnlink, acknowledged);
                     let mut shared = lock(&self.shared);
                     shared.index.remove(name.number);
                     if shared.disk == DiskState::Full {
@@ -368,8 +371,10 @@ impl Queue for Spool {
     }
 
     fn acknowledge(&self, seq: u64) -> Result<()> {
+        fault_point::pass(Place::BeforeAcknowledge, seq);
         if lock(&self.shared).acknowledge(seq) {
             self.note_state();
+            fault_point::pass(Place::AfterAcknowledge, seq);
             self.remove_consumed();
         }
         Ok(())

@@ -32,6 +32,7 @@
 use super::fs::{File, FileSystem};
 use super::record::{u32_at, u64_at};
 use crate::clock::UnixMicros;
+use crate::fault_point::{self, Place};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -214,6 +215,7 @@ impl StateFile {
         if self.written == Some(state) {
             return Ok(());
         }
+        fault_point::pass(Place::StateWrite, state.durable);
         let result = self.try_write(fs, &state);
         self.written = result.is_ok().then_some(state);
         if result.is_err() {
@@ -229,6 +231,7 @@ impl StateFile {
         }
         self.write(fs, state)?;
         let file = self.file.as_ref().expect("a state that was written has an open file");
+        fault_point::pass(Place::StateSync, state.durable);
         if let Err(error) = file.sync_data() {
             // What the kernel holds of the slot is worth nothing now: the next write goes to the same slot anew.
             self.written = None;

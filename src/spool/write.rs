@@ -13,6 +13,7 @@ use super::spool::{Spool, lock};
 use super::state::Mark;
 use crate::clock::{Clock, SystemClock, UnixMicros};
 use crate::error::Result;
+use crate::fault_point::{self, Place};
 use crate::settings::WhenFull;
 use std::io;
 
@@ -61,10 +62,12 @@ impl Spool {
             writer.rewrite_due = false;
         }
         if let Some(current) = writer.current.as_mut().filter(|current| current.is_dirty()) {
+            fault_point::pass(Place::BeforeSync, current.last_seq);
             if let Err(error) = current.sync() {
                 self.abandon(writer);
                 return Err(self.refused("the spool cannot be synced", error));
             }
+            fault_point::pass(Place::AfterSync, current.durable_seq);
             let mark =
                 Mark { segment: current.name.number, len: current.durable_len, seq: current.durable_seq };
             let mut shared = lock(&self.shared);
@@ -95,11 +98,13 @@ impl Spool {
             writer.free_bytes = writer.free_bytes.saturating_sub(HEADER_BYTES + FOOTER_BYTES);
         }
         let current = writer.current.as_mut().expect("there is a segment now");
+        fault_point::pass(Place::BeforeAppend, current.last_seq);
         if let Err(error) = current.append(&mut writer.buffer, &chunk.batch, chunk.range.clone()) {
             self.abandon(writer);
             return Err(self.refused("the spool cannot be written", error));
         }
         let (number, last_seq, len) = (current.name.number, current.last_seq, current.len);
+        fault_point::pass(Place::AfterAppend, last_seq);
         writer.unchecked_bytes += writer.buffer.len() as u64;
         writer.free_bytes = writer.free_bytes.saturating_sub(writer.buffer.len() as u64);
         lock(&self.shared).index.update(number, |segment| {
@@ -124,6 +129,7 @@ impl Spool {
             Header { seed: self.seed, id: self.id_bytes, number, first_seq, created: SystemClock.now() };
         let begun = self.fs.create(&path).and_then(|file| {
             let segment = segment::Writer::begin(file, &header)?;
+            fault_point::pass(Place::SegmentCreate, first_seq - 1);
             self.fs.sync_dir(&self.dir)?;
             Ok(segment)
         });
@@ -174,6 +180,7 @@ impl Spool {
         let (old, new) = (self.dir.join(current.name.to_string()), self.dir.join(complete.to_string()));
         // A reader must not look for the one name when there is only the other.
         let _reader = lock(&self.reader);
+        fault_point::pass(Place::SegmentComplete, mark.seq);
         if let Err(error) = self.fs.rename(&old, &new) {
             tracing::warn!(%error, segment = %current.name, "a complete segment could not be renamed");
             writer.unfinished.push(Unfinished {
@@ -183,6 +190,7 @@ impl Spool {
             });
             return Ok(());
         }
+        fault_point::pass(Place::SegmentRename, mark.seq);
         lock(&self.shared).index.update(complete.number, |segment| {
             segment.name = complete;
             segment.size_bytes += FOOTER_BYTES;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has said enough")]
 
 pub mod network;
+pub mod receiver;
 
 use serde_json::Value;
 use soc_connector::clock::{Clock, SystemClock};
@@ -19,7 +20,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 /// Nothing here takes so long unless it is broken.
@@ -84,6 +85,12 @@ impl Process {
             }
         }
         None
+    }
+
+    /// What it said since the last line that was waited for, up to its end, which is awaited.
+    pub fn rest(&mut self) -> String {
+        self.wait_up_to(PATIENCE, "\0");
+        std::mem::take(&mut self.seen)
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {
@@ -197,6 +204,12 @@ impl Soc {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// What a receiver of this SOC answers TLS with.
+    pub fn server_config(&self) -> Arc<rustls::ServerConfig> {
+        let identity = Identity::load(&self.path("server-cert.pem"), &self.path("server-key.pem")).unwrap();
+        tls::server_config(&identity, &Roots::from_file(&self.pki.ca()).unwrap()).unwrap()
     }
 
     /// What the SOC confirms to the holder of this client certificate.

@@ -6,7 +6,7 @@ use crate::clock::UnixMicros;
 use crate::error::{Code, Error};
 use crate::settings::WhenFull;
 use crate::spool::segment::{HEADER_BYTES, Name};
-use crate::spool::{Append, DiskState, Findings, Options, Queue, Spool, StateFound, record};
+use crate::spool::{Append, DiskState, Dropped, Findings, Options, Queue, Spool, StateFound, record};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -328,6 +328,47 @@ fn a_read_only_file_system_still_delivers_the_backlog() {
     spool.acknowledge(60).unwrap();
     assert_eq!(spool.acknowledged(), 60);
     assert_eq!(spool.append(batch(61, 1)).unwrap_err().code(), Code::SpoolWriteFailed);
+}
+
+#[test]
+fn trouble_with_the_disk_is_an_alarm_and_ends_without_a_restart() {
+    for fault in [Fault::Io, Fault::Sync, Fault::Space, Fault::ReadOnly] {
+        let disk = Disk::new(1);
+        let (spool, _) = open(&disk, options());
+        let mut taken = 0;
+        for round in 1..=20 {
+            spool.append(batch(taken + 1, 5)).unwrap();
+            spool.sync().unwrap();
+            disk.fail(0, u64::MAX / 2, fault);
+            taken += 5;
+            let refused = match spool.append(batch(taken + 1, 5)) {
+                Ok(_) => {
+                    taken += 5;
+                    spool.sync().unwrap_err()
+                }
+                Err(error) => error,
+            };
+            let alarm = spool.status().disk;
+            if fault == Fault::Space {
+                assert_eq!((refused.code(), alarm), (Code::SpoolDiskFull, DiskState::Full));
+            } else {
+                assert_eq!(refused.code(), Code::SpoolWriteFailed, "{fault:?}");
+                assert!(matches!(alarm, DiskState::Failing(_)), "{fault:?}: {alarm:?}");
+            }
+            // What was safe is still delivered.
+            let safe = spool.status().durable_seq;
+            assert_eq!(read_all(&spool, spool.acknowledged()).last(), Some(&safe));
+            spool.acknowledge(safe).unwrap();
+            disk.heal();
+            assert_eq!(spool.sync().unwrap(), taken, "{fault:?} in round {round}");
+            spool.append(batch(taken + 1, 1)).unwrap();
+            taken += 1;
+            assert_eq!(spool.sync().unwrap(), taken);
+            assert_eq!(spool.status().disk, DiskState::Ok, "{fault:?}");
+            assert_eq!(read_all(&spool, safe), (safe + 1..=taken).collect::<Vec<_>>());
+        }
+        assert_eq!(spool.status().dropped, Dropped::default());
+    }
 }
 
 #[test]

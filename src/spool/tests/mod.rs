@@ -18,8 +18,8 @@ use std::time::Duration;
 /// How many cases a property is tried with: so many, or what `SPOOL_SCHEDULES` says.
 pub fn schedules(cases: u32) -> ProptestConfig {
     let cases = std::env::var("SPOOL_SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(cases);
-    // No file of past failures: one that is found becomes a test of its own.
-    ProptestConfig { cases, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() }
+    // Schedules that failed once are kept in `proptest-regressions`, and are tried first.
+    ProptestConfig { cases, max_shrink_iters: 20_000, ..ProptestConfig::default() }
 }
 
 /// Small enough that a test sees every kind of rotation.
