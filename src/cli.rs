@@ -66,6 +66,8 @@ pub enum Command {
     },
     /// Show what events the lines of a file or of standard input become, and by which rule
     Parse(commands::parse::Options),
+    /// Print the running connector's metrics, in Prometheus' text format
+    Metrics,
     /// Look into the queues on disk, also while the connector runs
     Spool(commands::spool::Options),
     /// Try it out: incubator and connector in this process, no engine, no root, no files to prepare
@@ -120,6 +122,7 @@ fn dispatch(arguments: Arguments, console: Console) -> Result<()> {
         Command::Purge => commands::purge::exec(&dir, console),
         Command::Explain { code } => commands::explain::exec(console, code.as_deref()),
         Command::Parse(options) => commands::parse::exec(&dir, console, &options),
+        Command::Metrics => commands::metrics::exec(&dir),
         Command::Spool(options) => commands::spool::exec(&dir, console, &options),
         Command::Demo(options) => commands::demo::exec(console, &options),
         Command::Run(options) => commands::run::exec(&dir, &options, verbose),

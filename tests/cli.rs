@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Everything that an operator types, in the order of the manual.
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "setup",
     "status",
     "start",
@@ -31,6 +31,7 @@ const COMMANDS: [&str; 19] = [
     "purge",
     "explain",
     "parse",
+    "metrics",
     "spool",
     "demo",
     "run",

@@ -1,6 +1,9 @@
 //! Documents that are made from the program. `UPDATE_FILES=1 cargo test --test docs` writes them anew.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has said enough")]
+
 use soc_connector::Code;
+use soc_connector::connector::metrics::METRICS;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -15,15 +18,64 @@ fn the_page_of_error_codes_is_the_catalogue() {
         let cell = |text: &str| text.replace('|', "\\|");
         writeln!(page, "| {code} | {} | {} |", cell(code.cause()), cell(code.remedy())).unwrap();
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
+    compare("docs/errors.md", &page);
+}
+
+/// Compares a document with what it should be, or writes it.
+#[track_caller]
+fn compare(document: &str, page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
     if std::env::var_os("UPDATE_FILES").is_some() {
-        fs::write(&path, &page).unwrap();
+        fs::write(&path, page).unwrap();
     }
     assert!(
         fs::read_to_string(&path).unwrap_or_default() == page,
         "UPDATE_FILES=1 writes {} anew",
         path.display()
     );
+}
+
+const METRICS_PAGE: &str = "\
+# Metrics
+
+Made from `src/connector/metrics.rs`.
+
+The connector serves them in Prometheus' text format 0.0.4 at `http://127.0.0.1:9514/metrics`; `metrics.port` in the
+settings is the port, 0 serves none. Only this host reaches the loopback address, and any of its users. Where the
+container's network is not the host's (`status` names it), the address is the container's own; then, or where the port is
+off, a timer can write what `soc-connector metrics` prints to a file for the node exporter's textfile collector:
+
+    soc-connector --dir /home/soc/soc-connector metrics > soc.prom.new && mv soc.prom.new soc.prom
+
+A port that is taken is warned of (E506) and tried again every minute; nothing else depends on it.
+
+What to watch first: `soc_connector_healthy`; the age of the oldest event (delay); `soc_connector_udp_kernel_drops_total`
+and `soc_connector_spool_lost_events_total` (loss); `soc_connector_spool_size_bytes` against `soc_connector_spool_max_bytes`;
+the end of the certificate. As alerting rules:
+
+    soc_connector_healthy == 0
+    soc_connector_spool_oldest_event_age_seconds > 300
+    increase(soc_connector_udp_kernel_drops_total[10m]) > 0
+    increase(soc_connector_spool_lost_events_total[10m]) > 0
+    soc_connector_spool_size_bytes / soc_connector_spool_max_bytes > 0.5
+    soc_connector_certificate_not_after_seconds - time() < 14 * 86400
+
+Datagrams that the kernel drops are lost: UDP has no way back to the sender. What helps, in this order: a larger receive
+buffer (`listener.udp_buffer_kib` and, on the host, `sysctl -w net.core.rmem_max=BYTES`, to be kept in
+`/etc/sysctl.d/`, both before the connector starts), then TCP at the senders.
+
+";
+
+#[test]
+fn the_page_of_metrics_is_what_is_served() {
+    let mut page = String::from(METRICS_PAGE);
+    page.push_str("| metric | type | labels | meaning |\n|---|---|---|---|\n");
+    for metric in METRICS {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (kind, labels) = (metric.kind.name(), labels.join(", "));
+        writeln!(page, "| `{}` | {kind} | {labels} | {} |", metric.name, metric.help).unwrap();
+    }
+    compare("docs/metrics.md", &page);
 }
 
 #[test]

@@ -106,6 +106,8 @@ async fn run(console: Console, options: &Options, dir: &Path) -> Result<()> {
     "demo".clone_into(&mut settings.connector.id);
     settings.uplink.incubator_stream = endpoint(stream);
     settings.spool.reserve_bytes = 0;
+    // The port is an installation's on the same host.
+    settings.metrics.port = 0;
     let start = |port: u16| {
         let client_config = Arc::clone(&client_config);
         let mut settings = settings.clone();

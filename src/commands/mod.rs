@@ -11,6 +11,7 @@ pub mod explain;
 pub mod health;
 pub mod image;
 pub mod incubator;
+pub mod metrics;
 pub mod parse;
 pub mod pki;
 pub mod purge;

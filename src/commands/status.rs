@@ -4,7 +4,8 @@ use super::{Session, block_on};
 use crate::checks::certificate;
 use crate::clock::{Clock, SystemClock};
 use crate::connector::control::Client;
-use crate::connector::report::Report;
+use crate::connector::exporter::{self, Exporter};
+use crate::connector::report::{Listener, Report};
 use crate::console::Console;
 use crate::engine::{ContainerState, Engine, Info};
 use crate::error::{Code, Error, Result};
@@ -204,6 +205,7 @@ fn tell_running(console: Console, report: &Report) {
         "Listener: UDP and TCP port {port}, {} connections; received {} messages over UDP and {} over TCP since {}",
         counters.connections, counters.udp_messages, counters.tcp_messages, report.started
     ));
+    tell_udp(console, listener);
     if counters.connections_refused > 0 {
         console.warn(format_args!(
             "Listener: {} TCP connections were refused, `listener.max_connections` was reached",
@@ -240,12 +242,17 @@ fn tell_running(console: Console, report: &Report) {
         }
     }
     let spool = &report.spool;
-    let oldest = spool.oldest_received_s.map_or(String::new(), |s| format!(", the oldest of {}", rfc3339(s)));
+    let oldest = spool.oldest_received_s.map_or(String::new(), |s| {
+        let age = spool.oldest_age_s.map_or(String::new(), |age| format!(", {}", ago(age)));
+        format!(", the oldest of {}{age}", rfc3339(s))
+    });
     console.info(format_args!(
-        "Spool: {} {} events wait for acknowledgement{oldest}; {} KiB on disk",
+        "Spool: {} {} events wait for acknowledgement{oldest}; {} KiB on disk, {} % of {} MiB",
         spool.events,
         report.mode.name(),
-        spool.size_bytes / 1024
+        spool.size_bytes / 1024,
+        spool.filled_percent(),
+        spool.max_bytes >> 20
     ));
     let lost = spool.dropped_full + spool.lost_corrupt + spool.lost_missing;
     if lost > 0 {
@@ -257,12 +264,70 @@ fn tell_running(console: Console, report: &Report) {
     if spool.full {
         console.warn("Spool: full; TCP senders have to wait, UDP is dropped by the kernel");
     }
+    match &report.metrics {
+        Exporter { address: Some(address), .. } => {
+            console.info(format_args!("Metrics: http://{address}{}", exporter::PATH));
+        }
+        Exporter { error: Some(error), .. } => console.warn(format_args!("Metrics: {error}")),
+        _ => {}
+    }
     if let Some(why) = &report.unhealthy {
         console.warn(format_args!("Connector: {why}"));
+    }
+}
+
+/// What the kernel dropped, and the buffer that decides about it.
+fn tell_udp(console: Console, listener: &Listener) {
+    let (granted, asked) = (listener.udp_buffer_bytes / 2, listener.udp_buffer_asked_bytes);
+    let dropped = listener.udp_kernel.map_or(0, |kernel| kernel.dropped);
+    let buffer = if listener.udp_buffer_is_short() {
+        format!(
+            "the kernel grants {} KiB of the receive buffer of {} KiB asked for; `sysctl -w net.core.rmem_max={asked}` \
+             on the host and a new start let it grant all",
+            granted / 1024,
+            asked / 1024
+        )
+    } else {
+        format!("the receive buffer is {} KiB, as `listener.udp_buffer_kib` asks", asked / 1024)
+    };
+    if dropped > 0 {
+        console.warn(format_args!("Listener: {dropped} UDP messages were dropped by the kernel; {buffer}"));
+    } else if listener.udp_buffer_is_short() {
+        console.info(format_args!("Listener: {buffer}"));
+    }
+}
+
+/// An age for people, in its two largest units.
+fn ago(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s ago"),
+        (0, 0, _) => format!("{minutes} min {} s ago", seconds % 60),
+        (0, ..) => format!("{hours} h {} min ago", minutes % 60),
+        _ => format!("{days} d {} h ago", hours % 24),
     }
 }
 
 fn rfc3339(seconds: i64) -> String {
     DateTime::<Utc>::from_timestamp(seconds, 0)
         .map_or_else(|| seconds.to_string(), |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_said_in_its_two_largest_units() {
+        for (seconds, said) in [
+            (0, "0 s ago"),
+            (59, "59 s ago"),
+            (61, "1 min 1 s ago"),
+            (3600, "1 h 0 min ago"),
+            (86_399, "23 h 59 min ago"),
+            (90_000, "1 d 1 h ago"),
+        ] {
+            assert_eq!(ago(seconds), said);
+        }
+    }
 }

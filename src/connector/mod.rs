@@ -5,12 +5,15 @@
 //! closes; the intake thread writes and syncs what is left; the uplink delivers for a bounded time; what is not
 //! acknowledged by then stays in the spool.
 
+pub mod certificate;
 pub mod control;
+pub mod exporter;
 mod intake;
+pub mod metrics;
 pub mod report;
 
 use crate::batch::Batch;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::error::{Code, Error, Result};
 use crate::listener::{self, Bound, Counters, Probes};
 use crate::settings::{Endpoint, Settings};
@@ -24,12 +27,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// How long a stopping connector tries to deliver what it has; the rest stays in the spool.
 pub const DRAIN: Duration = Duration::from_secs(10);
 /// Between two looks at whether every part still works.
 const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks at the end of the certificate. It changes when somebody replaces the file.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(60);
 /// How long the listener may take to hand on what the kernel had; longer where the intake waits for room in the spool.
 const LISTENER_END: Duration = Duration::from_secs(5);
 /// How long the intake thread may take to write what was read, when the spool has no room or the disk is in trouble.
@@ -99,7 +104,8 @@ pub struct Connector {
     listening: JoinHandle<()>,
     intake: std::thread::JoinHandle<()>,
     uplink: JoinHandle<()>,
-    control: JoinHandle<()>,
+    /// What the events do not depend on: control socket, metrics, the look at the certificate.
+    beside: JoinSet<()>,
 }
 
 impl Connector {
@@ -115,6 +121,9 @@ impl Connector {
         let port = bound.port();
         let addresses = bound.addresses();
         let udp_buffer_bytes = bound.udp_buffer_bytes();
+        let udp_buffer_asked_bytes = settings.listener.udp_buffer_bytes;
+        let kernel = bound.kernel_queues();
+        let max_bytes = settings.spool.max_bytes;
 
         let (sink, batches) = mpsc::channel::<Batch>(intake::CHANNEL_BATCHES);
         let (durable_sender, durable) = watch::channel(spool.status().durable_seq);
@@ -153,6 +162,11 @@ impl Connector {
             async move { listener::run(bound, &settings, shared, &alive).await }
         });
 
+        let certificate = Arc::new(certificate::Watch::default());
+        let exported = Arc::new(exporter::State::default());
+        let mut beside = JoinSet::new();
+        beside.spawn(watch_certificate(Arc::clone(&certificate), Arc::clone(&tls)));
+
         let uplink = Uplink {
             queue: Arc::new(Outgoing { spool: Arc::clone(&spool), space }),
             durable,
@@ -167,10 +181,11 @@ impl Connector {
         let started = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let report = {
             let (spool, id) = (Arc::clone(&spool), id.clone());
+            let exported = Arc::clone(&exported);
             let (listener_task, uplink_task) = (listening.abort_handle(), uplink.abort_handle());
             move || {
                 let listening = alive.load(Relaxed) && !listener_task.is_finished();
-                let spool = report::Spool::from(spool.status());
+                let spool = report::Spool::new(spool.status(), max_bytes, SystemClock.now());
                 let uplink = uplink_status.snapshot();
                 let streaming = !uplink_task.is_finished();
                 let unhealthy = report::unhealthy(listening, streaming, &spool, &uplink);
@@ -183,17 +198,28 @@ impl Connector {
                         alive: listening,
                         addresses: addresses.clone(),
                         udp_buffer_bytes,
+                        udp_buffer_asked_bytes,
+                        udp_kernel: kernel.read(),
                         counters: counters.snapshot(),
                     },
                     spool,
                     uplink,
+                    certificate: certificate.seen(),
+                    metrics: exported.seen(),
                     unhealthy,
                 }
             }
         };
-        let control = tokio::spawn(control.serve(probes, Arc::new(report)));
+        let report: Arc<dyn Fn() -> Report + Send + Sync> = Arc::new(report);
+        if settings.metrics.port != 0 {
+            let (port, report) = (settings.metrics.port, Arc::clone(&report));
+            let listener = exporter::bind(port, &exported);
+            let text = Arc::new(move || metrics::render(&report()));
+            beside.spawn(exporter::serve(port, listener, exported, text));
+        }
+        beside.spawn(control.serve(probes, report));
         tracing::info!(mode = mode.name(), port, %id, "receiving");
-        Ok(Self { port, id, spool, stop_listening, stop_uplink, give_up, listening, intake, uplink, control })
+        Ok(Self { port, id, spool, stop_listening, stop_uplink, give_up, listening, intake, uplink, beside })
     }
 
     /// The port listened on.
@@ -215,7 +241,7 @@ impl Connector {
     }
 
     /// Ends in order, within [`DRAIN`] and some seconds; returns how many events stay in the spool.
-    pub async fn stop(self) -> Result<u64> {
+    pub async fn stop(mut self) -> Result<u64> {
         tracing::info!("stopping");
         self.stop_listening.send_replace(true);
         let deadline = tokio::time::Instant::now() + DRAIN;
@@ -243,12 +269,21 @@ impl Connector {
         }
         self.stop_uplink.send_replace(Stop::Drain { deadline });
         ended("uplink", self.uplink.await);
-        self.control.abort();
-        drop(self.control.await);
+        self.beside.shutdown().await;
         self.spool.close()?;
         let left = self.spool.status().events;
         tracing::info!(left, "stopped");
         Ok(left)
+    }
+}
+
+/// Looks at the certificate now and again, where files block nobody.
+async fn watch_certificate(seen: Arc<certificate::Watch>, tls: TlsSource) {
+    loop {
+        let (look, source) = (Arc::clone(&seen), Arc::clone(&tls));
+        // It cannot fail but with the runtime.
+        let _ = tokio::task::spawn_blocking(move || look.look(&source)).await;
+        tokio::time::sleep(CERTIFICATE_LOOK).await;
     }
 }
 
@@ -268,6 +303,7 @@ mod tests {
         let mut settings = Settings::default();
         settings.listener.addresses = vec!["127.0.0.1".parse().unwrap()];
         settings.spool.reserve_bytes = 0;
+        settings.metrics.port = 0;
         let connector = Connector::start(Config {
             settings,
             mode: Mode::Stage,

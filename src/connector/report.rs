@@ -1,7 +1,10 @@
-//! How a running connector is: what `status` shows, what `--json` gives to programs, what the health check judges.
+//! How a running connector is: what `status` shows, what `--json` and [`super::metrics`] give to programs, what the
+//! health check judges.
 
+use super::certificate::Certificate;
+use super::exporter::Exporter;
 use crate::clock::UnixMicros;
-use crate::listener;
+use crate::listener::{self, KernelSnapshot};
 use crate::spool::{self, DiskState};
 use crate::state::Mode;
 use crate::uplink;
@@ -9,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 /// Everything the connector says of itself.
+///
+/// Fields that later versions added have a default: `status` understands the container of the version before.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// The program's version.
@@ -25,6 +30,12 @@ pub struct Report {
     pub spool: Spool,
     /// What goes out.
     pub uplink: uplink::Snapshot,
+    /// The client certificate in use; nothing where none can be used.
+    #[serde(default)]
+    pub certificate: Option<Certificate>,
+    /// Where the metrics are.
+    #[serde(default)]
+    pub metrics: Exporter,
     /// Why the connector does not do its work; nothing where it does.
     pub unhealthy: Option<String>,
 }
@@ -36,11 +47,25 @@ pub struct Listener {
     pub alive: bool,
     /// Addresses listened on, UDP and TCP alike.
     pub addresses: Vec<SocketAddr>,
-    /// The receive buffer that the kernel granted each UDP socket, in bytes.
+    /// The receive buffer that the kernel granted each UDP socket, in bytes. Linux doubles what was asked for, to have
+    /// room for its own overhead (socket(7)); it grants twice `net.core.rmem_max` at most.
     pub udp_buffer_bytes: usize,
+    /// The receive buffer that was asked for, in bytes.
+    #[serde(default)]
+    pub udp_buffer_asked_bytes: usize,
+    /// What the kernel counts at the UDP sockets; nothing where it does not show it.
+    #[serde(default)]
+    pub udp_kernel: Option<KernelSnapshot>,
     /// What came in.
     #[serde(flatten)]
     pub counters: listener::Snapshot,
+}
+
+impl Listener {
+    /// Whether the kernel granted a smaller buffer than was asked for.
+    pub fn udp_buffer_is_short(&self) -> bool {
+        self.udp_buffer_bytes / 2 < self.udp_buffer_asked_bytes
+    }
 }
 
 /// The spool's part.
@@ -50,6 +75,9 @@ pub struct Spool {
     pub events: u64,
     /// Bytes on disk.
     pub size_bytes: u64,
+    /// The most that `size_bytes` may become.
+    #[serde(default)]
+    pub max_bytes: u64,
     /// The last sequence number given.
     pub last_seq: u64,
     /// All events up to this one are on the disk.
@@ -58,6 +86,9 @@ pub struct Spool {
     pub acknowledged_seq: u64,
     /// When the oldest unacknowledged event was received, Unix time in seconds.
     pub oldest_received_s: Option<i64>,
+    /// How long ago that is, in seconds; 0 where a clock was set back meanwhile.
+    #[serde(default)]
+    pub oldest_age_s: Option<u64>,
     /// Dropped because the spool was full.
     pub dropped_full: u64,
     /// Lost to damaged records.
@@ -70,15 +101,20 @@ pub struct Spool {
     pub failing: Option<String>,
 }
 
-impl From<spool::Status> for Spool {
-    fn from(status: spool::Status) -> Self {
+impl Spool {
+    /// The part for a spool that may take `max_bytes`.
+    pub(super) fn new(status: spool::Status, max_bytes: u64, now: UnixMicros) -> Self {
+        let oldest = status.oldest_received.filter(|_| status.events > 0);
+        let age = |oldest: UnixMicros| u64::try_from((now.0 - oldest.0) / 1_000_000).unwrap_or(0);
         Self {
             events: status.events,
             size_bytes: status.size_bytes,
+            max_bytes,
             last_seq: status.last_seq,
             durable_seq: status.durable_seq,
             acknowledged_seq: status.acknowledged_seq,
-            oldest_received_s: status.oldest_received.filter(|_| status.events > 0).map(UnixMicros::seconds),
+            oldest_received_s: oldest.map(UnixMicros::seconds),
+            oldest_age_s: oldest.map(age),
             dropped_full: status.dropped.full,
             lost_corrupt: status.dropped.corrupt,
             lost_missing: status.dropped.missing,
@@ -88,6 +124,11 @@ impl From<spool::Status> for Spool {
                 DiskState::Ok | DiskState::Full => None,
             },
         }
+    }
+
+    /// How full the spool is, in percent of its bound.
+    pub fn filled_percent(&self) -> u64 {
+        (self.size_bytes * 100).checked_div(self.max_bytes).unwrap_or(0)
     }
 }
 
@@ -113,4 +154,84 @@ pub(super) fn unhealthy(
         return Some(format!("no receiver takes events: {error}"));
     }
     None
+}
+
+#[cfg(test)]
+impl Report {
+    /// A connector to which nothing has happened yet, of which tests change what they are about.
+    pub fn quiet() -> Self {
+        let status = spool::Status {
+            first_seq: 1,
+            last_seq: 0,
+            durable_seq: 0,
+            acknowledged_seq: 0,
+            events: 0,
+            size_bytes: 0,
+            segments: 0,
+            oldest_received: None,
+            dropped: spool::Dropped::default(),
+            disk: DiskState::Ok,
+        };
+        Self {
+            version: "1.2.3".to_owned(),
+            mode: Mode::Stage,
+            connector_id: "test-0123".to_owned(),
+            started: "2026-01-02T03:04:05Z".to_owned(),
+            listener: Listener {
+                alive: true,
+                addresses: vec!["[::]:1514".parse().expect("an address")],
+                udp_buffer_bytes: 2 << 20,
+                udp_buffer_asked_bytes: 1 << 20,
+                udp_kernel: Some(KernelSnapshot::default()),
+                counters: listener::Snapshot::default(),
+            },
+            spool: Spool::new(status, 1 << 30, UnixMicros(0)),
+            uplink: uplink::Snapshot { healthy: true, ..uplink::Snapshot::default() },
+            certificate: None,
+            metrics: Exporter::default(),
+            unhealthy: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_events_age_counts_from_its_reception() {
+        let status = spool::Status {
+            first_seq: 8,
+            last_seq: 9,
+            durable_seq: 9,
+            acknowledged_seq: 7,
+            events: 2,
+            size_bytes: 512,
+            segments: 1,
+            oldest_received: Some(UnixMicros(10_000_000)),
+            dropped: spool::Dropped::default(),
+            disk: DiskState::Ok,
+        };
+        let at = |seconds: i64| Spool::new(status.clone(), 1024, UnixMicros(seconds * 1_000_000));
+        assert_eq!((at(130).oldest_received_s, at(130).oldest_age_s), (Some(10), Some(120)));
+        assert_eq!(at(5).oldest_age_s, Some(0), "the clock was set back");
+        let empty = Spool::new(spool::Status { events: 0, ..status.clone() }, 1024, UnixMicros(0));
+        assert_eq!((empty.oldest_received_s, empty.oldest_age_s), (None, None));
+        assert_eq!(at(0).filled_percent(), 50);
+    }
+
+    #[test]
+    fn a_report_of_the_version_before_is_understood() {
+        let mut report = serde_json::to_value(Report::quiet()).unwrap();
+        for (part, field) in [("", "certificate"), ("", "metrics"), ("spool", "max_bytes")] {
+            let part = if part.is_empty() { &mut report } else { &mut report[part] };
+            part.as_object_mut().unwrap().remove(field).expect("it is there");
+        }
+        for field in ["udp_buffer_asked_bytes", "udp_kernel"] {
+            report["listener"].as_object_mut().unwrap().remove(field).expect("it is there");
+        }
+        let report: Report = serde_json::from_value(report).unwrap();
+        assert_eq!(report.spool.filled_percent(), 0);
+        assert!(!report.listener.udp_buffer_is_short());
+    }
 }

@@ -171,6 +171,8 @@ codes! {
         "The message says which; `soc-connector status` and logs/connector.log say more.";
     InputUnreadable = 505, "The file of messages cannot be read.",
         "Check its name, its owner and its mode.";
+    MetricsUnavailable = 506, "The metrics cannot be served over HTTP: another process has the port, most often another connector. Everything else works.",
+        "Choose another `metrics.port` in the settings, or 0 to have none, and run setup; `soc-connector metrics` prints them in any case.";
     // --- E6xx: spool and disk ---
     SpoolBusy = 601, "Another process works with the same spool.",
         "Stop the other connector; `soc-connector status` shows it. The lock is the kernel's and is never left behind.";

@@ -1,5 +1,6 @@
 //! Opening the listening sockets.
 
+use super::KernelQueues;
 use crate::error::{Code, Error, Result};
 use crate::settings;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -82,6 +83,11 @@ impl Bound {
     /// The receive buffer that the kernel granted each UDP socket, in bytes (Linux counts its own overhead in).
     pub fn udp_buffer_bytes(&self) -> usize {
         self.udp_buffer_bytes
+    }
+
+    /// The kernel's counters of the UDP sockets, to be read at any time.
+    pub fn kernel_queues(&self) -> KernelQueues {
+        KernelQueues::of(&self.udp)
     }
 
     /// The addresses listened on.

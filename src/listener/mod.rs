@@ -7,12 +7,14 @@
 
 mod bind;
 mod counters;
+mod kernel;
 mod probe;
 mod tcp;
 mod udp;
 
 pub use bind::Bound;
 pub use counters::{Counters, Snapshot};
+pub use kernel::{KernelQueues, KernelSnapshot};
 pub use probe::{Probes, Sighting, probe_message};
 
 use crate::batch::Batch;

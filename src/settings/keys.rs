@@ -387,6 +387,23 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "metrics",
+        about: "Figures for a monitoring system, in Prometheus' text format.",
+        keys: &[Key {
+            name: "port",
+            about: "Where they are served: http://127.0.0.1:PORT/metrics, for this host alone. In a container whose\n\
+                    network is not the host's they cannot be reached so; `soc-connector metrics` prints them anywhere.",
+            kind: Kind::Whole {
+                min: 1024,
+                max: 65535,
+                zero: Some("not served"),
+                because: "a TCP port that needs no rights",
+                get: |s| s.metrics.port.into(),
+                set: |s, n| s.metrics.port = n as u16,
+            },
+        }],
+    },
+    Section {
         name: "tls",
         about: "Certificates. The client certificate and its key are *-cert.pem and *-key.pem in the installation\n\
                 directory.",

@@ -43,6 +43,8 @@ pub struct Settings {
     pub spool: Spool,
     /// `[uplink]`
     pub uplink: Uplink,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[tls]`
     pub tls: Tls,
     /// `[limits]`
@@ -258,6 +260,19 @@ impl Default for Uplink {
             ack_timeout: Duration::from_secs(60),
             max_backoff: Duration::from_secs(60),
         }
+    }
+}
+
+/// Figures for a monitoring system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metrics {
+    /// TCP port on the loopback address where they are served; 0 for none.
+    pub port: u16,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { port: 9514 }
     }
 }
 

@@ -14,9 +14,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 
-# A receiver of Lumberjack v2 that this project did not write; under target/, out of the way of the machine's Python.
+# A receiver of Lumberjack v2 and a reader of metrics that this project did not write; under target/, out of the way of
+# the machine's Python.
 python=target/python
-if [ ! -d "$python/timbersnake" ]; then
-    python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target "$python" timbersnake==0.1.0
-fi
-echo "senders: logger, rsyslog, busybox, Python and timbersnake are ready"
+for package in timbersnake==0.1.0 prometheus_client==0.22.1; do
+    [ -d "$python/${package%%==*}" ] || python3 -m pip install --quiet --disable-pip-version-check \
+        --root-user-action ignore --target "$python" "$package"
+done
+echo "senders: logger, rsyslog, busybox, Python, timbersnake and prometheus_client are ready"
