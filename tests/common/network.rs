@@ -54,6 +54,11 @@ impl Host {
         command
     }
 
+    /// The name of the namespace's end of the pair.
+    pub fn link(&self) -> String {
+        format!("{}i", self.name)
+    }
+
     fn remove(&self) {
         // The pair goes with the namespace; neither need be there.
         run(Command::new("ip").args(["netns", "delete", &self.name]));

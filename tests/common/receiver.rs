@@ -88,7 +88,12 @@ impl Receiver {
                 };
                 state.1.notify_all();
                 // A connection that breaks is what the tests are about.
-                std::thread::spawn(move || drop(serve(tcp, config, manner, connection, &state)));
+                std::thread::spawn(move || {
+                    let end = tcp.try_clone().unwrap();
+                    drop(serve(tcp, config, manner, connection, &state));
+                    // The list of connections holds a copy, which alone would keep it open.
+                    let _ = end.shutdown(Shutdown::Both);
+                });
             }
         });
         Self { address, state }
