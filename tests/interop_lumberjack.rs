@@ -18,7 +18,7 @@ use soc_connector::pki::{Pki, Validity};
 use soc_connector::settings::{self, Endpoint};
 use soc_connector::spool::{Chunk, Queue};
 use soc_connector::tls::{self, Identity, Roots};
-use soc_connector::uplink::{EventWriter, Status, Stop, Uplink};
+use soc_connector::uplink::{EventWriter, Network, Status, Stop, Uplink};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -141,6 +141,7 @@ async fn another_implementation_receives_what_the_uplink_sends() {
             writer: Writer,
             targets: vec![target],
             tls: Arc::new(move || Ok(Arc::clone(&client))),
+            dial: Arc::new(Network),
             settings: settings::Uplink { compression, window_events: 64, ..settings::Uplink::default() },
             status: Arc::clone(&status),
         };

@@ -173,6 +173,7 @@ impl Connector {
             writer: Normaliser::new(&settings.normaliser, &id),
             targets,
             tls,
+            dial: Arc::new(uplink::Network),
             settings: settings.uplink.clone(),
             status: Arc::clone(&uplink_status),
         };

@@ -34,12 +34,14 @@
 //! simulation that goes wrong can be repeated from its seed.
 
 pub mod backoff;
+pub mod dial;
 pub mod feeder;
 pub mod flight;
 pub mod lumberjack;
 mod session;
 pub mod status;
 
+pub use dial::{Dial, Network};
 pub use feeder::EventWriter;
 pub use status::{Snapshot, Status};
 
@@ -47,8 +49,9 @@ use crate::blocking;
 use crate::error::{Code, Error, Result};
 use crate::settings::{self, Endpoint};
 use crate::spool::Queue;
-use crate::tls::{self, Connection, Fault};
+use crate::tls::Fault;
 use backoff::{Backoff, Complaints, REFUSED_WAIT, REPLACED_LOOK};
+use dial::Dialled;
 use feeder::Feeder;
 use rustls::ClientConfig;
 use session::{Ended, Lost};
@@ -99,6 +102,8 @@ pub struct Uplink<W> {
     pub targets: Vec<Endpoint>,
     /// TLS, asked for anew for each connection.
     pub tls: TlsSource,
+    /// Makes the connections.
+    pub dial: Arc<dyn Dial>,
     /// `[uplink]`.
     pub settings: settings::Uplink,
     /// Shown to others.
@@ -108,7 +113,7 @@ pub struct Uplink<W> {
 impl<W: EventWriter> Uplink<W> {
     /// Streams until it is stopped. What fails is told through [`Status`] and the log, and tried again.
     pub async fn run(self, stop: watch::Receiver<Stop>) {
-        let Self { queue, durable, writer, targets, tls, settings, status } = self;
+        let Self { queue, durable, writer, targets, tls, dial, settings, status } = self;
         assert!(!targets.is_empty(), "settings name at least one receiver");
         status.begin(&targets);
         let acknowledged = queue.acknowledged();
@@ -122,6 +127,7 @@ impl<W: EventWriter> Uplink<W> {
             recorded: acknowledged,
             sent: acknowledged,
             cautious: false,
+            dial,
             settings,
             status,
             refused: None,
@@ -147,6 +153,7 @@ struct Link<W> {
     /// The last receiver fell silent: only one window at a time is sent on the next connection. There are receivers
     /// that answer two windows which they read together with one acknowledgement; with one in flight they cannot.
     cautious: bool,
+    dial: Arc<dyn Dial>,
     /// The configuration that all receivers refused in the last round.
     refused: Option<Arc<ClientConfig>>,
     settings: settings::Uplink,
@@ -243,15 +250,15 @@ async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &T
         if link.is_done() {
             return Round::Over;
         }
-        let mut stop = link.stop.clone();
+        let (mut stop, dial) = (link.stop.clone(), Arc::clone(&link.dial));
         let dialled = tokio::select! {
             biased;
             () = over(&mut stop) => return Round::Over,
-            dialled = tls::dial(endpoint, Arc::clone(&config), link.settings.connect_timeout) => dialled,
+            dialled = dial.dial(endpoint, Arc::clone(&config), link.settings.connect_timeout) => dialled,
         };
         let begun = Instant::now();
         let lost = match dialled {
-            Ok(connection) => match serve(link, index, endpoint, connection).await {
+            Ok(dialled) => match serve(link, index, endpoint, dialled).await {
                 Ended::Done => return Round::Over,
                 Ended::Lost(lost) => lost,
             },
@@ -290,12 +297,12 @@ async fn serve<W: EventWriter>(
     link: &mut Link<W>,
     index: usize,
     endpoint: &Endpoint,
-    connection: Connection,
+    dialled: Dialled,
 ) -> Ended {
-    let (address, protocol) = (connection.peer.to_string(), connection.protocol());
+    let Dialled { stream, address, protocol } = dialled;
     tracing::info!(%endpoint, address, protocol, "connected to the receiver");
     link.status.connected(index, address);
-    let ended = session::run(link, endpoint, connection.stream).await;
+    let ended = session::run(link, endpoint, stream).await;
     link.status.disconnected(index);
     ended
 }

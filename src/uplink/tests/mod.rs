@@ -101,6 +101,7 @@ pub(super) fn link(
         recorded: acknowledged,
         sent: acknowledged,
         cautious: false,
+        dial: Arc::new(Network),
         settings,
         status,
         refused: None,

@@ -5,6 +5,7 @@ use crate::incubator::client::Confirmations;
 use crate::incubator::store::Bounds;
 use crate::incubator::{Config, Incubator};
 use crate::pki::testing::{Ca, valid};
+use crate::tls;
 use crate::uplink::lumberjack::{Decoder, Frame, Limits, ack};
 use crate::uplink::status::EndpointState;
 use serde_json::Value;
@@ -40,6 +41,7 @@ impl Running {
             writer: PlainWriter(id),
             targets: targets.iter().map(endpoint).collect(),
             tls,
+            dial: Arc::new(Network),
             settings,
             status: Arc::clone(&status),
         };
