@@ -202,6 +202,10 @@ async fn exchange<W: EventWriter>(
             link.status.in_flight(flight.len());
             outgoing = Some(Outgoing { bytes, written: 0 });
         }
+        // A stop is heard before the news of the queue: what became durable before it must not be passed by.
+        if exhausted && link.durable.borrow().has_changed() {
+            exhausted = false;
+        }
         if prepared.is_none() && background.preparing.is_none() && !exhausted && ask_again.is_none() {
             // Seen before the queue is asked: what becomes durable meanwhile is a change.
             link.durable.mark_unchanged();

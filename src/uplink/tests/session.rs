@@ -253,6 +253,31 @@ async fn draining_ends_with_the_last_acknowledgement_or_at_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_became_durable_right_before_the_stop_is_delivered() {
+    for news_first in [true, false] {
+        let queue = MemoryQueue::new(1);
+        let mut receiver = Receiver::new(&queue, settings());
+        receiver.window().await;
+        receiver.ack(1).await;
+        queue.until_acknowledged(1).await;
+        // Idle now. The connection hears of both at once.
+        let drain = Stop::Drain { deadline: Instant::now() + seconds(20) };
+        if news_first {
+            queue.push(1);
+            receiver.stop.send_replace(drain);
+        } else {
+            receiver.stop.send_replace(drain);
+            queue.push(1);
+        }
+        assert_eq!(receiver.window().await, [2]);
+        receiver.ack(1).await;
+        let (ended, _) = receiver.session.await.unwrap();
+        assert!(matches!(ended, Ended::Done));
+        assert_eq!(queue.acknowledged(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn ndjson_takes_what_is_written_for_delivered() {
     let queue = MemoryQueue::new(25);
     let mut receiver = Receiver::new(&queue, settings::Uplink { format: StreamFormat::Ndjson, ..settings() });
