@@ -4,6 +4,7 @@
 
 use soc_connector::Code;
 use soc_connector::connector::metrics::METRICS;
+use soc_connector::connector::self_report::Name;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -19,6 +20,51 @@ fn the_page_of_error_codes_is_the_catalogue() {
         writeln!(page, "| {code} | {} | {} |", cell(code.cause()), cell(code.remedy())).unwrap();
     }
     compare("docs/errors.md", &page);
+}
+
+const SELF_REPORTS_PAGE: &str = "\
+# Self-reports
+
+Made from `src/connector/self_report/mod.rs`.
+
+What a SOC must know of the way its events take comes on that same way: the connector reports changes of its own state as
+events. They are ordinary syslog messages, numbered and kept in the spool like every other. `connector.self_reports =
+false` in the settings switches them off.
+
+    <45>1 2026-11-25T06:15:00.000000Z log-1 soc-connector 1 started [origin software=\"soc-connector\" swVersion=\"0.1.0\"] started: The connector takes messages in. version=\"0.1.0\" mode=\"stage\" waiting=\"0\"
+
+| in the event | value |
+|---|---|
+| `connector.transport` | `own`; nothing that comes in from outside has it |
+| `facility`, `severity` | 5 (syslog), and the one of the table |
+| `appName`, `procId` | `soc-connector`, the process |
+| MSGID (in `event_raw`), and the beginning of `body` | the name of the table |
+| `structuredData` | the registered element `origin` (RFC 5424 section 7.2) with program and version |
+| the end of `body` | the facts of the table, each `name=\"value\"`; `\"` and `\\` have a `\\` before them |
+
+The facts are not in an element of their own, because its name would need a private enterprise number (RFC 5424 section
+7.2.2), and the project has none.
+
+Each name is reported once a minute at most, except at the end of a run; what happens more often is added up. A state is
+reported when it is entered, and when it is left by a margin or for half a minute. Reports wait behind the messages that
+came before them, 64 of them at most; where the spool takes nothing for longer, the oldest are dropped and counted
+(`soc_connector_self_reports_dropped_total`). `count` is what came since the last report of that name; `total`, `waiting`
+and `events` are numbers of events or messages, `oldestAgeSeconds` is the age of the oldest unacknowledged event. Losses
+in the spool are told once, also over restarts.
+
+";
+
+#[test]
+fn the_page_of_self_reports_is_what_is_sent() {
+    let mut page = String::from(SELF_REPORTS_PAGE);
+    page.push_str("| name | severity | facts | meaning |\n|---|---|---|---|\n");
+    for name in Name::ALL {
+        let facts: Vec<String> = name.facts().iter().map(|fact| format!("`{fact}`")).collect();
+        let severity = format!("{} ({})", name.severity() as u8, name.severity().name());
+        writeln!(page, "| `{}` | {severity} | {} | {} |", name.as_str(), facts.join(", "), name.meaning())
+            .unwrap();
+    }
+    compare("docs/self-reports.md", &page);
 }
 
 /// Compares a document with what it should be, or writes it.

@@ -108,6 +108,8 @@ async fn run(console: Console, options: &Options, dir: &Path) -> Result<()> {
     settings.spool.reserve_bytes = 0;
     // The port is an installation's on the same host.
     settings.metrics.port = 0;
+    // A visitor sees what was sent, and nothing else.
+    settings.connector.self_reports = false;
     let start = |port: u16| {
         let client_config = Arc::clone(&client_config);
         let mut settings = settings.clone();

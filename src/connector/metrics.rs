@@ -6,6 +6,7 @@
 //! restarts. A value that is not known gives no sample, never a zero that could be taken for one.
 
 use super::report::Report;
+use super::self_report::Name;
 use crate::uplink::status::EndpointState;
 use chrono::DateTime;
 use std::fmt::Write;
@@ -180,6 +181,13 @@ metrics! {
         |r| maybe(r.uplink.last_acknowledged_s);
     "events_by_rule_total" Counter ["rule"] "Events sent, by the rule of the normaliser that read them.",
         |r| r.uplink.events_by_rule.iter().map(|(rule, &count)| (vec![rule.clone()], Number::from(count).0)).collect();
+    // --- self-reports ---
+    "self_reports_total" Counter ["name"] "Reports that the connector made on itself.",
+        |r| by(Name::ALL.iter().map(|name| {
+            (name.as_str(), r.self_reports.by_name.get(name.as_str()).copied().unwrap_or(0))
+        }));
+    "self_reports_dropped_total" Counter [] "Of these, those dropped because the spool took nothing for too long.",
+        |r| one(r.self_reports.dropped);
     // --- certificate ---
     "certificate_not_after_seconds" Gauge ["subject"] "End of the client certificate in use, Unix time.",
         |r| r.certificate.iter().map(|c| (vec![c.subject.clone()], Number::from(c.not_after_s).0)).collect();

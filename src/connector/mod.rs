@@ -11,6 +11,7 @@ pub mod exporter;
 mod intake;
 pub mod metrics;
 pub mod report;
+pub mod self_report;
 
 use crate::batch::Batch;
 use crate::clock::{Clock, SystemClock};
@@ -22,6 +23,8 @@ use crate::state::Mode;
 use crate::syslog::normaliser::Normaliser;
 use crate::uplink::{self, Stop, TlsSource, Uplink};
 use report::Report;
+use self_report::last_run::LastRun;
+use self_report::reporter::{Begin, Counts, Reporter};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -102,6 +105,8 @@ pub struct Connector {
     stop_uplink: watch::Sender<Stop>,
     give_up: watch::Sender<bool>,
     listening: JoinHandle<()>,
+    /// The reports on the connector itself, where they are wanted, and how they learn of the end.
+    reporting: Option<(JoinHandle<()>, watch::Sender<Option<self_report::Name>>)>,
     intake: std::thread::JoinHandle<()>,
     uplink: JoinHandle<()>,
     /// What the events do not depend on: control socket, metrics, the look at the certificate.
@@ -150,6 +155,19 @@ impl Connector {
             Error::new(Code::Internal, "the spool's thread cannot be started").caused_by(error)
         })?;
 
+        let started = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let self_reports = Arc::new(Counts::default());
+        let reporter = settings.connector.self_reports.then(|| {
+            let begin = Begin {
+                mode,
+                started: &started,
+                spool_id: spool.id(),
+                spool: &report::Spool::new(spool.status(), max_bytes, SystemClock.now()),
+                last_run: LastRun::of(&run_dir, mode),
+            };
+            Reporter::begin(begin, Arc::new(SystemClock), sink.clone(), Arc::clone(&self_reports))
+        });
+
         let shared = listener::Shared {
             sink,
             probes: Arc::clone(&probes),
@@ -179,7 +197,6 @@ impl Connector {
         };
         let uplink = tokio::spawn(uplink.run(uplink_stop));
 
-        let started = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let report = {
             let (spool, id) = (Arc::clone(&spool), id.clone());
             let exported = Arc::clone(&exported);
@@ -207,11 +224,16 @@ impl Connector {
                     uplink,
                     certificate: certificate.seen(),
                     metrics: exported.seen(),
+                    self_reports: self_reports.made(),
                     unhealthy,
                 }
             }
         };
         let report: Arc<dyn Fn() -> Report + Send + Sync> = Arc::new(report);
+        let reporting = reporter.map(|reporter| {
+            let (end, ended) = watch::channel(None);
+            (tokio::spawn(reporter.run(Arc::clone(&report), ended)), end)
+        });
         if settings.metrics.port != 0 {
             let (port, report) = (settings.metrics.port, Arc::clone(&report));
             let listener = exporter::bind(port, &exported);
@@ -220,7 +242,19 @@ impl Connector {
         }
         beside.spawn(control.serve(probes, report));
         tracing::info!(mode = mode.name(), port, %id, "receiving");
-        Ok(Self { port, id, spool, stop_listening, stop_uplink, give_up, listening, intake, uplink, beside })
+        Ok(Self {
+            port,
+            id,
+            spool,
+            stop_listening,
+            stop_uplink,
+            give_up,
+            listening,
+            reporting,
+            intake,
+            uplink,
+            beside,
+        })
     }
 
     /// The port listened on.
@@ -236,14 +270,19 @@ impl Connector {
     /// Returns when the listener or the uplink has ended although nobody stopped it. A process that does half of its work
     /// does none: it is to be stopped, and started anew by who watches over it.
     pub async fn broken(&self) {
-        while !self.listening.is_finished() && !self.uplink.is_finished() {
+        while !self.is_broken() {
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.listening.is_finished() || self.uplink.is_finished()
     }
 
     /// Ends in order, within [`DRAIN`] and some seconds; returns how many events stay in the spool.
     pub async fn stop(mut self) -> Result<u64> {
         tracing::info!("stopping");
+        let ending = if self.is_broken() { self_report::Name::Failed } else { self_report::Name::Stopped };
         self.stop_listening.send_replace(true);
         let deadline = tokio::time::Instant::now() + DRAIN;
         // A spool that cannot take the rest gets a bounded time to find room. While it has none, the listener cannot
@@ -256,6 +295,11 @@ impl Connector {
             listening.await
         };
         ended("listener", listened);
+        if let Some((reporting, end)) = self.reporting {
+            // Behind everything that was taken in.
+            end.send_replace(Some(ending));
+            ended("self-reports", reporting.await);
+        }
         // The channel is closed now.
         let intake = self.intake;
         let mut written = tokio::task::spawn_blocking(move || intake.join().is_ok());

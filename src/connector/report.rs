@@ -3,6 +3,7 @@
 
 use super::certificate::Certificate;
 use super::exporter::Exporter;
+use super::self_report::Made;
 use crate::clock::UnixMicros;
 use crate::listener::{self, KernelSnapshot};
 use crate::spool::{self, DiskState};
@@ -36,6 +37,9 @@ pub struct Report {
     /// Where the metrics are.
     #[serde(default)]
     pub metrics: Exporter,
+    /// The reports that the connector made on itself.
+    #[serde(default)]
+    pub self_reports: Made,
     /// Why the connector does not do its work; nothing where it does.
     pub unhealthy: Option<String>,
 }
@@ -189,6 +193,7 @@ impl Report {
             uplink: uplink::Snapshot { healthy: true, ..uplink::Snapshot::default() },
             certificate: None,
             metrics: Exporter::default(),
+            self_reports: Made::default(),
             unhealthy: None,
         }
     }

@@ -19,23 +19,34 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "connector",
         about: "Who this installation is.",
-        keys: &[Key {
-            name: "id",
-            about: "The installation's name in every event. Events are told apart by it for ever:\n\
+        keys: &[
+            Key {
+                name: "id",
+                about: "The installation's name in every event. Events are told apart by it for ever:\n\
                     it must be unique, and stay the same as long as the spool does.",
-            kind: Kind::Text {
-                allowed: "1 to 64 of the characters A-Z a-z 0-9 . _ -",
-                example: "faculty-of-physics",
-                unset: "none; setup writes a random one",
-                get: |s| Some(s.connector.id.clone()).filter(|id| !id.is_empty()),
-                set: |s, text| {
-                    let fits = (1..=64).contains(&text.len())
-                        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-                    text.clone_into(&mut s.connector.id);
-                    if fits { Ok(()) } else { Err(String::new()) }
+                kind: Kind::Text {
+                    allowed: "1 to 64 of the characters A-Z a-z 0-9 . _ -",
+                    example: "faculty-of-physics",
+                    unset: "none; setup writes a random one",
+                    get: |s| Some(s.connector.id.clone()).filter(|id| !id.is_empty()),
+                    set: |s, text| {
+                        let fits = (1..=64).contains(&text.len())
+                            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+                        text.clone_into(&mut s.connector.id);
+                        if fits { Ok(()) } else { Err(String::new()) }
+                    },
                 },
             },
-        }],
+            Key {
+                name: "self_reports",
+                about: "Whether the connector's own state is reported to the SOC, as events among the others: start and stop,\n\
+                    a spool that fills up, losses, a certificate that ends. docs/self-reports.md lists them.",
+                kind: Kind::Flag {
+                    get: |s| s.connector.self_reports,
+                    set: |s, flag| s.connector.self_reports = flag,
+                },
+            },
+        ],
     },
     Section {
         name: "engine",

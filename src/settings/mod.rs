@@ -52,11 +52,19 @@ pub struct Settings {
 }
 
 /// Who this installation is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connector {
     /// The installation's name, first part of every event's `connector.id`: 1 to 64 of `A-Z a-z 0-9 . _ -`. Setup
     /// writes a random one.
     pub id: String,
+    /// Whether the connector sends reports on itself among the events.
+    pub self_reports: bool,
+}
+
+impl Default for Connector {
+    fn default() -> Self {
+        Self { id: String::new(), self_reports: true }
+    }
 }
 
 /// The container engine.

@@ -251,7 +251,7 @@ impl Soc {
     pub fn settings(&self, port: u16, extra: &str) -> String {
         let (stream, confirmations) = (self.stream, self.confirmations);
         format!(
-            "[connector]\nid = \"test\"\n[listener]\nsyslog_port = {port}\n[metrics]\nport = 0\n[tls]\nca = \"ca.pem\"\n\
+            "[connector]\nid = \"test\"\nself_reports = false\n[listener]\nsyslog_port = {port}\n[metrics]\nport = 0\n[tls]\nca = \"ca.pem\"\n\
              [uplink]\nincubator_stream = \"{stream}\"\nincubator = \"{confirmations}\"\n\
              concentrators = [\"{stream}\"]\n{extra}\n"
         )
