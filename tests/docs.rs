@@ -45,7 +45,7 @@ false` in the settings switches them off.
 The facts are not in an element of their own, because its name would need a private enterprise number (RFC 5424 section
 7.2.2), and the project has none.
 
-Each name is reported once a minute at most, except at the end of a run; what happens more often is added up. A state is
+Each name is reported once a minute at most in a run, and once more at its end; what happens more often is added up. A state is
 reported when it is entered, and when it is left by a margin or for half a minute. Reports wait behind the messages that
 came before them, 64 of them at most; where the spool takes nothing for longer, the oldest are dropped and counted
 (`soc_connector_self_reports_dropped_total`). `count` is what came since the last report of that name; `total`, `waiting`

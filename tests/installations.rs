@@ -136,6 +136,8 @@ impl Installation {
         let dir = home.path().join("soc-connector");
         fs::create_dir(&dir).unwrap();
         soc.furnish(&dir, "client", way.port, "");
+        // As in every installation; other tests leave them off, because they number their own messages.
+        common::set(&dir, "connector.self_reports", true);
         // Port and engine come from setup's options here, as in the manual.
         let settings = fs::read_to_string(dir.join("conf/soc-connector.toml")).unwrap();
         let settings = settings.replace(&format!("syslog_port = {}\n", way.port), "");
@@ -256,7 +258,7 @@ impl Installation {
         assert!(status.contains(&format!("network {}", self.way.network)), "{status}");
     }
 
-    fn start(&self) {
+    fn start(&mut self) {
         self.sh(&["start"]).ok();
         let state = "Setup: complete Mode: stage Connector: running";
         self.assert_refused_but(state, &["stop", "test", "sample", "update"]);
@@ -287,6 +289,13 @@ impl Installation {
         for set in ["CapEff", "CapPrm", "CapBnd"] {
             assert_eq!(u64::from_str_radix(&field(set), 16).unwrap(), bind, "{set}");
         }
+        // What the kernel counts is seen also by a process that is locked in like this.
+        let status: Value = serde_json::from_str(&self.sh(&["--json", "status"]).ok().out).unwrap();
+        assert_eq!(status["running"]["listener"]["udp_kernel"]["dropped"], 0, "{status:#}");
+        let metrics = self.sh(&["metrics"]).ok().out;
+        assert!(metrics.contains("\nsoc_connector_udp_kernel_drops_total 0\n"), "{metrics}");
+        let started = self.view.wait("started", |event| event["connector"]["transport"] == "own");
+        assert_eq!(started["connector"]["seq"], 1, "{started:#}");
         // The health check as the engine runs it.
         self.engine(&["exec", &self.container(), "/soc-connector", "--dir", "/soc", "health"]).ok();
         let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
@@ -382,6 +391,9 @@ impl Installation {
         run(Command::new("kill").args(["-9", &before.to_string()])).ok();
         self.await_new_process(before);
         let event = self.receives("taken in after the crash");
+        self.view.wait("the crash", |event| {
+            event["body"].as_str().unwrap().starts_with("restarted-after-crash: ")
+        });
         let seq = |event: &Value| event["connector"]["seq"].as_u64().unwrap();
         assert!(seq(&event) > 1, "numbers go on after a crash");
     }

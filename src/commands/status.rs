@@ -205,7 +205,13 @@ fn tell_running(console: Console, report: &Report) {
         "Listener: UDP and TCP port {port}, {} connections; received {} messages over UDP and {} over TCP since {}",
         counters.connections, counters.udp_messages, counters.tcp_messages, report.started
     ));
-    tell_udp(console, listener);
+    if let Some(words) = udp_words(listener) {
+        if listener.udp_kernel.is_some_and(|kernel| kernel.dropped > 0) {
+            console.warn(format_args!("Listener: {words}"));
+        } else {
+            console.info(format_args!("Listener: {words}"));
+        }
+    }
     if counters.connections_refused > 0 {
         console.warn(format_args!(
             "Listener: {} TCP connections were refused, `listener.max_connections` was reached",
@@ -276,24 +282,25 @@ fn tell_running(console: Console, report: &Report) {
     }
 }
 
-/// What the kernel dropped, and the buffer that decides about it.
-fn tell_udp(console: Console, listener: &Listener) {
+/// What the kernel dropped, and the buffer that decides about it; nothing where all is as it should be.
+fn udp_words(listener: &Listener) -> Option<String> {
     let (granted, asked) = (listener.udp_buffer_bytes / 2, listener.udp_buffer_asked_bytes);
-    let dropped = listener.udp_kernel.map_or(0, |kernel| kernel.dropped);
-    let buffer = if listener.udp_buffer_is_short() {
+    let short = listener.udp_buffer_is_short();
+    let buffer = if short {
         format!(
-            "the kernel grants {} KiB of the receive buffer of {} KiB asked for; `sysctl -w net.core.rmem_max={asked}` \
-             on the host and a new start let it grant all",
+            "the kernel grants {} KiB of the {} KiB of receive buffer that `listener.udp_buffer_kib` asks for; \
+             `sysctl -w net.core.rmem_max={asked}` on the host and a new start let it grant all",
             granted / 1024,
             asked / 1024
         )
     } else {
-        format!("the receive buffer is {} KiB, as `listener.udp_buffer_kib` asks", asked / 1024)
+        format!("the receive buffer has the {} KiB that `listener.udp_buffer_kib` asks for", asked / 1024)
     };
-    if dropped > 0 {
-        console.warn(format_args!("Listener: {dropped} UDP messages were dropped by the kernel; {buffer}"));
-    } else if listener.udp_buffer_is_short() {
-        console.info(format_args!("Listener: {buffer}"));
+    match listener.udp_kernel {
+        Some(kernel) if kernel.dropped > 0 => {
+            Some(format!("{} UDP messages were dropped by the kernel; {buffer}", kernel.dropped))
+        }
+        _ => short.then_some(buffer),
     }
 }
 
@@ -316,6 +323,28 @@ fn rfc3339(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listener::KernelSnapshot;
+
+    #[test]
+    fn drops_and_a_short_buffer_are_said_with_what_helps() {
+        let words = |granted: usize, dropped| {
+            let mut listener = Report::quiet().listener;
+            // The kernel grants twice what it takes.
+            (listener.udp_buffer_bytes, listener.udp_buffer_asked_bytes) = (2 * granted, 16 << 20);
+            listener.udp_kernel = Some(KernelSnapshot { dropped, waiting_bytes: 0 });
+            udp_words(&listener).unwrap_or_default()
+        };
+        assert_eq!(words(16 << 20, 0), "");
+        let enough = words(16 << 20, 7);
+        assert!(enough.starts_with("7 UDP messages were dropped by the kernel;"), "{enough}");
+        assert!(enough.contains("has the 16384 KiB") && !enough.contains("sysctl"), "{enough}");
+        for (dropped, beginning) in [(0, "the kernel grants 208 KiB of the 16384 KiB"), (3, "3 UDP messages")]
+        {
+            let short = words(212_992, dropped);
+            assert!(short.starts_with(beginning), "{short}");
+            assert!(short.contains("`sysctl -w net.core.rmem_max=16777216` on the host"), "{short}");
+        }
+    }
 
     #[test]
     fn an_age_is_said_in_its_two_largest_units() {

@@ -350,7 +350,7 @@ mod tests {
         settings.spool.reserve_bytes = 0;
         settings.metrics.port = 0;
         let connector = Connector::start(Config {
-            settings,
+            settings: settings.clone(),
             mode: Mode::Stage,
             port: 0,
             spool_dir: dir.path().join("spool"),
@@ -362,5 +362,11 @@ mod tests {
         let report = control::Client::new(dir.path().to_owned()).status().await.unwrap();
         assert_eq!(report.unhealthy.as_deref(), Some("the uplink has ended"));
         connector.stop().await.unwrap();
+        // The next run tells the SOC.
+        let (spool, _) = Spool::open(&dir.path().join("spool"), (&settings.spool).into()).unwrap();
+        let kept = spool.read_after(0, 10, usize::MAX).unwrap().unwrap();
+        let kept: Vec<_> = kept.iter().map(|(_, _, message)| String::from_utf8_lossy(message)).collect();
+        assert!(kept.first().unwrap().contains("] started: "), "{kept:?}");
+        assert!(kept.last().unwrap().contains("] failed: "), "{kept:?}");
     }
 }

@@ -7,7 +7,7 @@
 //! # What holds
 //!
 //! - No loop: reports are made from the state of the connector, never from events, and reports cause no reports.
-//! - Bounded: each name at most once within [`watch::INTERVAL`]; what happens more often is added up and told by the next
+//! - Bounded: each name at most once within [`watch::INTERVAL`], and once more at the end of a run; what happens more often is added up and told by the next
 //!   one. A state is told when it is entered and when it is left, with a margin between both.
 //! - Never in the way: reports wait in a queue of their own ([`reporter::MAX_PENDING`]) for a place in the listener's
 //!   channel, behind everybody who waits already. Where the spool takes nothing for long, the oldest are dropped and
