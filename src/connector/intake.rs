@@ -37,12 +37,13 @@ impl Intake {
         std::thread::Builder::new().name("spool".into()).spawn(move || runtime.block_on(self.run()))
     }
 
-    async fn run(mut self) {
-        let mut unsynced_since: Option<Instant> = None;
+    /// The thread's work.
+    pub(super) async fn run(mut self) {
+        // When the next sync is due; nothing where nothing waits for one.
+        let mut due: Option<Instant> = None;
         loop {
-            let due = unsynced_since.map(|since| since + self.sync_interval);
             let Ok(batch) = within(due, self.batches.recv()).await else {
-                unsynced_since = self.sync_or_postpone();
+                due = self.sync_or_postpone();
                 continue;
             };
             let Some(batch) = batch else { break };
@@ -57,9 +58,9 @@ impl Intake {
                 tracing::error!(messages, "ended with messages that the spool had no room for");
                 break;
             }
-            let since = *unsynced_since.get_or_insert_with(Instant::now);
-            if since.elapsed() >= self.sync_interval {
-                unsynced_since = self.sync_or_postpone();
+            let now = Instant::now();
+            if *due.get_or_insert(now + self.sync_interval) <= now {
+                due = self.sync_or_postpone();
             }
         }
         while !self.sync() && !*self.give_up.borrow() {
@@ -95,9 +96,10 @@ impl Intake {
         }
     }
 
-    /// Syncs; returns since when something waits for the next sync, which is now where this one failed.
+    /// Syncs; returns when the next try is due where this one failed. Not at once, however short the interval: a disk in
+    /// trouble is not to be pressed, nor the log to be filled.
     fn sync_or_postpone(&self) -> Option<Instant> {
-        if self.sync() { None } else { Some(Instant::now()) }
+        if self.sync() { None } else { Some(Instant::now() + self.sync_interval.max(RETRY)) }
     }
 
     fn sync(&self) -> bool {

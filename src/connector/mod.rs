@@ -12,6 +12,8 @@ mod intake;
 pub mod metrics;
 pub mod report;
 pub mod self_report;
+#[cfg(test)]
+mod simulation;
 
 use crate::batch::Batch;
 use crate::clock::{Clock, SystemClock};

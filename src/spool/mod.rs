@@ -116,4 +116,4 @@ pub use shared::{DiskState, Dropped, Status};
 pub use spool::{Append, Spool};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

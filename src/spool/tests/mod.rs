@@ -1,7 +1,7 @@
 //! Tests of the spool, by kind of failure.
 
 mod damage;
-mod disk;
+pub(crate) mod disk;
 mod failures;
 mod model;
 mod plain;
