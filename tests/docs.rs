@@ -67,6 +67,31 @@ fn the_page_of_self_reports_is_what_is_sent() {
     compare("docs/self-reports.md", &page);
 }
 
+#[test]
+fn every_test_that_the_page_on_reliability_names_exists_under_its_command() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/reliability.md")).unwrap();
+    let mut named = 0;
+    for line in page.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, _, test, command, _] = cells[..] else { continue };
+        let Some((file, name)) = test.trim_matches('`').split_once("::") else { continue };
+        let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let is_test =
+            source.split(&format!("fn {name}(")).next().filter(|before| before.len() < source.len());
+        let attributes =
+            is_test.unwrap_or_else(|| panic!("there is no {test}")).rsplit("\n\n").next().unwrap();
+        assert!(attributes.contains("#[test]") || attributes.contains("#[tokio::test"), "{test} is no test");
+        let suite = match file.strip_prefix("tests/") {
+            Some(suite) => format!("--test {}", suite.trim_end_matches(".rs")),
+            None => "--lib".to_owned(),
+        };
+        assert_eq!(command, format!("`cargo test {suite} {name}`"));
+        named += 1;
+    }
+    assert!(named > 20, "the page names {named} tests");
+}
+
 /// Compares a document with what it should be, or writes it.
 #[track_caller]
 fn compare(document: &str, page: &str) {

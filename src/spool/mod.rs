@@ -88,7 +88,8 @@
 //! # Tests
 //!
 //! `tests::disk` is a disk at its worst; `tests::model` runs random schedules on it against a model of maps, and
-//! `SPOOL_SCHEDULES=100000` runs it for longer; `tests::failures` goes through the kinds of failure one by one;
+//! `SPOOL_SCHEDULES=100000` runs it for longer; schedules that failed once are kept in `proptest-regressions`;
+//! `tests::failures` goes through the kinds of failure one by one;
 //! `tests::damage` changes random bytes.
 
 mod findings;
