@@ -153,7 +153,8 @@ impl Pki {
 /// The names of a server that stands in for all of the SOC's hosts: this machine, and every default endpoint.
 pub fn default_server_names() -> Vec<String> {
     let uplink = Settings::default().uplink;
-    let endpoints = uplink.concentrators.iter().chain([&uplink.incubator_stream, &uplink.incubator]);
+    let concentrators = uplink.concentrators.iter().map(|concentrator| &concentrator.endpoint);
+    let endpoints = concentrators.chain([&uplink.incubator_stream, &uplink.incubator]);
     ["localhost", "127.0.0.1", "::1"]
         .into_iter()
         .map(str::to_owned)

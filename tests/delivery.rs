@@ -238,16 +238,20 @@ fn a_full_spool_makes_tcp_senders_wait_and_costs_nothing() {
 }
 
 #[test]
-fn the_next_concentrator_takes_over_and_the_first_is_preferred_again() {
+fn the_other_site_takes_over_and_the_preferred_one_is_returned_to() {
     let soc = Soc::start();
     let pki = soc.dir.path();
     let mut receivers = [Receiver::start(pki), Receiver::start(pki)];
     let port = free_port();
     let dir = soc.install("client", port, "");
-    let concentrators: toml_edit::Array =
-        receivers.iter().map(|receiver| receiver.stream.to_string()).collect();
+    let concentrators: toml_edit::Array = ["ber", "erl"]
+        .iter()
+        .zip(&receivers)
+        .map(|(site, receiver)| format!("{site}/{}", receiver.stream))
+        .collect();
     set(dir.path(), "uplink.concentrators", concentrators);
     set(dir.path(), "uplink.max_backoff_s", 1);
+    set(dir.path(), "uplink.return_after_s", 1);
     let connector = Foreground::start(dir.path(), "production", port);
 
     send_tcp(port, line(1).as_bytes());
@@ -258,7 +262,8 @@ fn the_next_concentrator_takes_over_and_the_first_is_preferred_again() {
     assert_numbers(&soc.view_at("client", receivers[1].confirmations).take(1), 2..=2);
     connector.wait_until("acknowledged", |report| report.spool.events == 0);
     receivers[0].restart(pki);
-    receivers[1].kill();
+    let preferred = receivers[0].stream.to_string();
+    connector.wait_until("back", |report| report.uplink.in_use.as_ref() == Some(&preferred));
     send_tcp(port, line(3).as_bytes());
     assert_numbers(&soc.view_at("client", receivers[0].confirmations).take(1), 3..=3);
 }

@@ -132,6 +132,41 @@ fn what_was_acknowledged_in_part_before_a_hang_up_is_not_sent_again() {
 }
 
 #[test]
+fn an_event_that_a_receiver_refuses_is_set_aside_and_shown_and_blocks_no_other() {
+    let soc = Soc::start();
+    let receiver = Receiver::start(soc.server_config(), Manner::Refuses("number 77"));
+    let port = free_port();
+    let dir = soc.install("client", port, "");
+    set(dir.path(), "uplink.incubator_stream", receiver.address.to_string());
+    set(dir.path(), "uplink.max_backoff_s", 1);
+    set(dir.path(), "uplink.refuse_after_s", 1);
+    let mut connector = Foreground::start(dir.path(), "stage", port);
+    send_tcp(port, lines(1..=200).as_bytes());
+    let mut events = receiver.wait_distinct(199);
+    let id = events.keys().next().unwrap().0.clone();
+    events.insert((id, 77), "number 77".to_owned());
+    assert_all(&events, 200);
+    let report = connector.wait_until("acknowledged", |report| report.spool.events == 0);
+    assert_eq!(report.spool.refused, 1);
+    assert!(report.uplink.last_error.unwrap().error.starts_with("E705"));
+
+    let spool = |arguments: &[&str]| {
+        let mut command = Command::new(binary());
+        run(command.arg("--dir").arg(dir.path()).arg("spool").args(arguments)).ok().out
+    };
+    let status = spool(&["status"]);
+    assert!(status.contains("event 77 was set aside"), "{status}");
+    let exported: Value = serde_json::from_str(&spool(&["export", "--refused"])).unwrap();
+    assert_eq!((&exported["body"], &exported["connector"]["seq"]), (&"number 77".into(), &77.into()));
+    // It stays there, and only there, whatever happens to the process.
+    connector.process.kill();
+    let connector = Foreground::start(dir.path(), "stage", port);
+    assert_eq!(connector.report().spool.refused, 1);
+    send_tcp(port, lines(201..=201).as_bytes());
+    receiver.wait_distinct(200);
+}
+
+#[test]
 fn a_slow_receiver_is_not_a_dead_one() {
     // Longer for each window than a receiver may be silent, but it gives signs of life.
     let site = Site::start(Manner::Slow(Duration::from_secs(7)));

@@ -85,6 +85,10 @@ impl Queue for Messages {
         self.acknowledged.load(Ordering::SeqCst)
     }
 
+    fn set_aside(&self, _seq: u64) -> Result<()> {
+        unreachable!("nothing is refused here")
+    }
+
     fn acknowledge(&self, seq: u64) -> Result<()> {
         self.acknowledged.fetch_max(seq, Ordering::SeqCst);
         Ok(())
@@ -139,7 +143,7 @@ async fn another_implementation_receives_what_the_uplink_sends() {
             queue: Arc::<Messages>::clone(&queue),
             durable,
             writer: Writer,
-            targets: vec![target],
+            targets: vec![target.into()],
             tls: Arc::new(move || Ok(Arc::clone(&client))),
             dial: Arc::new(Network),
             settings: settings::Uplink { compression, window_events: 64, ..settings::Uplink::default() },

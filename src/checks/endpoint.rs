@@ -68,9 +68,9 @@ fn targets<'a>(context: &Context<'a>) -> Vec<Target<'a>> {
             confirmations: true,
         },
     ];
-    targets.extend(uplink.concentrators.iter().map(|endpoint| Target {
+    targets.extend(uplink.concentrators.iter().map(|concentrator| Target {
         check: "concentrator",
-        endpoint,
+        endpoint: &concentrator.endpoint,
         purpose: "concentrator",
         required: false,
         confirmations: false,

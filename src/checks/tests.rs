@@ -132,7 +132,7 @@ async fn run(context: &Context<'_>) -> (Report, Vec<String>) {
 async fn endpoint_lines(world: &mut World, endpoint: &Endpoint, mode: Mode) -> Vec<String> {
     let uplink = &mut world.settings.uplink;
     (uplink.incubator_stream, uplink.incubator) = (endpoint.clone(), endpoint.clone());
-    uplink.concentrators = vec![endpoint.clone()];
+    uplink.concentrators = vec![endpoint.clone().into()];
     let context = Context { mode, ..world.context() };
     let (_, identity, _) = certificate::checks(&context);
     let roots = Roots::load(world.settings.tls.ca_file(context.dir).as_deref()).unwrap();
@@ -151,7 +151,7 @@ async fn where_all_is_well_every_line_says_so() {
     let endpoint = serve(world.server("127.0.0.1", days(1)), date(0)).await;
     let uplink = &mut world.settings.uplink;
     (uplink.incubator_stream, uplink.incubator) = (endpoint.clone(), endpoint.clone());
-    uplink.concentrators = vec![endpoint.clone(); 6];
+    uplink.concentrators = vec![endpoint.clone().into(); 6];
 
     let (report, lines) = run(&world.context()).await;
     assert!(lines.iter().all(|line| line.starts_with("OK - ") && line.ends_with('.')), "{lines:#?}");
@@ -188,7 +188,7 @@ async fn a_failed_check_keeps_no_other_from_running() {
     let (endpoint, _held) = nobody();
     world.settings.uplink.incubator_stream = endpoint.clone();
     world.settings.uplink.incubator = serve(world.server("127.0.0.1", days(1)), date(0)).await;
-    world.settings.uplink.concentrators = vec![endpoint];
+    world.settings.uplink.concentrators = vec![endpoint.into()];
     world.settings.tls.ca = Some("missing.pem".into());
     let busy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     world.settings.listener.syslog_port = busy.local_addr().unwrap().port();
@@ -408,7 +408,7 @@ async fn in_production_one_concentrator_must_answer() {
     assert_eq!(begins, ["WARN", "WARN", "ERROR"], "{lines:#?}");
 
     let good = serve(world.server("127.0.0.1", days(1)), String::new()).await;
-    world.settings.uplink.concentrators = vec![good, endpoint.clone()];
+    world.settings.uplink.concentrators = vec![good.into(), endpoint.clone().into()];
     let context = Context { mode: Mode::Production, ..world.context() };
     let (report, lines) = run(&context).await;
     assert_eq!(report.failures(), 0, "{lines:#?}");
@@ -429,7 +429,7 @@ async fn the_clock_is_compared_with_the_incubators() {
         let good = serve(world.server("127.0.0.1", days(1)), header).await;
         let uplink = &mut world.settings.uplink;
         (uplink.incubator_stream, uplink.incubator) = (good.clone(), good.clone());
-        uplink.concentrators = vec![good];
+        uplink.concentrators = vec![good.into()];
         let (_, lines) = run(&world.context()).await;
         let line = lines.last().unwrap();
         assert!(line.starts_with(begins) && line.contains(says), "{line}");

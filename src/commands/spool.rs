@@ -1,5 +1,7 @@
 //! `spool status | verify | export | repair`: looks into the queues on disk, also while a connector uses them.
 
+use super::status::rfc3339;
+use crate::batch::Origin;
 use crate::console::Console;
 use crate::error::{Code, Error, Result};
 use crate::install::Install;
@@ -34,6 +36,9 @@ pub enum Action {
         /// Acknowledged events that are still on the disk as well
         #[arg(long)]
         all: bool,
+        /// Instead of them, the events that receivers refuse and that were set aside
+        #[arg(long, conflicts_with = "all")]
+        refused: bool,
     },
     /// Show what a repair would do; the next start of the connector would do the same
     Repair {
@@ -41,6 +46,15 @@ pub enum Action {
         #[arg(long)]
         apply: bool,
     },
+}
+
+/// Events that were set aside and are shown one by one; `--json` has all of them.
+const REFUSED_SHOWN: usize = 20;
+
+struct RefusedEvent {
+    seq: u64,
+    origin: Origin,
+    bytes: usize,
 }
 
 /// Does it, for each queue that was ever used.
@@ -53,13 +67,16 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
             continue;
         }
         let Some(inspector) = inspector(&install, mode)? else {
-            console.info(format_args!("spool/{} was never used", mode.name()));
+            // Exported lines are for programs.
+            if !matches!(options.action, Action::Export { .. }) {
+                console.info(format_args!("spool/{} was never used", mode.name()));
+            }
             continue;
         };
         match &options.action {
             Action::Status => status(console, mode, &inspector)?,
             Action::Verify => damaged += verify(console, mode, &inspector)?,
-            Action::Export { all } => export(&settings, &inspector, *all)?,
+            Action::Export { all, refused } => export(&settings, &inspector, *all, *refused)?,
             Action::Repair { apply } => repair(console, mode, &inspector, &settings, *apply)?,
         }
     }
@@ -78,10 +95,19 @@ pub(super) fn inspector(install: &Install, mode: Mode) -> Result<Option<Inspecto
 
 fn status(console: Console, mode: Mode, inspector: &Inspector) -> Result<()> {
     let overview = inspector.overview()?;
+    let mut refused = Vec::new();
+    inspector.export_refused(|seq, origin, raw| {
+        refused.push(RefusedEvent { seq, origin, bytes: raw.len() });
+        Ok(())
+    })?;
     if console.is_json() {
         console.value(&json!({
             "mode": mode.name(), "id": overview.id, "events": overview.events(), "last_seq": overview.last_seq,
             "acknowledged_seq": overview.acknowledged_seq, "size_bytes": overview.size_bytes,
+            "refused": refused.iter().map(|event| json!({
+                "seq": event.seq, "received": rfc3339(event.origin.received.seconds()),
+                "source": event.origin.source.to_string(), "bytes": event.bytes,
+            })).collect::<Vec<_>>(),
         }));
     } else {
         console.info(format_args!(
@@ -93,6 +119,23 @@ fn status(console: Console, mode: Mode, inspector: &Inspector) -> Result<()> {
             overview.size_bytes / 1024,
             overview.id
         ));
+        for event in refused.iter().take(REFUSED_SHOWN) {
+            console.warn(format_args!(
+                "spool/{}: event {} was set aside, receivers refuse it: from {}, received {}, {} bytes",
+                mode.name(),
+                event.seq,
+                event.origin.source,
+                rfc3339(event.origin.received.seconds()),
+                event.bytes
+            ));
+        }
+        if overview.refused.events > 0 {
+            console.info(format_args!(
+                "spool/{}: {} events were set aside; `spool export --refused --mode {0}` writes them",
+                mode.name(),
+                overview.refused.events
+            ));
+        }
     }
     Ok(())
 }
@@ -117,17 +160,22 @@ fn verify(console: Console, mode: Mode, inspector: &Inspector) -> Result<u32> {
     Ok(damaged)
 }
 
-fn export(settings: &Settings, inspector: &Inspector, all: bool) -> Result<()> {
+fn export(settings: &Settings, inspector: &Inspector, all: bool, refused: bool) -> Result<()> {
     let id = format!("{}-{}", settings.connector.id, inspector.overview()?.id);
     let mut normaliser = Normaliser::new(&settings.normaliser, &id);
     let mut out = BufWriter::new(io::stdout().lock());
     let mut line = Vec::new();
-    inspector.export(all, |seq, origin, raw| {
+    let mut each = |seq, origin: Origin, raw: &[u8]| {
         line.clear();
         normaliser.write_event(&mut line, seq, &origin, raw);
         line.push(b'\n');
         out.write_all(&line)
-    })?;
+    };
+    if refused {
+        inspector.export_refused(&mut each)?;
+    } else {
+        inspector.export(all, &mut each)?;
+    }
     out.flush()
         .map_err(|error| Error::new(Code::WriteFailed, "the events cannot be written").caused_by(error))
 }

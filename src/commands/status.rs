@@ -12,7 +12,8 @@ use crate::error::{Code, Error, Result};
 use crate::install::Install;
 use crate::state::{Mode, State, store};
 use crate::tls::Identity;
-use crate::uplink::status::EndpointState;
+use crate::uplink::choice::Breaker;
+use crate::uplink::status::{EndpointState, SLOW_AFTER};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -242,9 +243,21 @@ fn tell_running(console: Console, report: &Report) {
         let why = uplink.last_error.as_ref().map_or("not yet connected", |last| last.error.as_str());
         console.warn(format_args!("Uplink: no receiver; events are kept in the spool: {why}"));
     }
+    if uplink.slow {
+        console.warn(format_args!(
+            "Uplink: the receiver is slow; nothing was acknowledged for {} s or more",
+            SLOW_AFTER.as_secs()
+        ));
+    }
     if uplink.endpoints.len() > 1 {
         for endpoint in &uplink.endpoints {
-            console.info(format_args!("Uplink: {} {}", endpoint.endpoint, endpoint_words(&endpoint.state)));
+            let site = endpoint.site.as_ref().map_or(String::new(), |site| format!("{site}/"));
+            let breaker = match endpoint.breaker {
+                Breaker::Closed => String::new(),
+                open => format!("; breaker {}", open.name()),
+            };
+            let words = endpoint_words(&endpoint.state);
+            console.info(format_args!("Uplink: {site}{} {words}{breaker}", endpoint.endpoint));
         }
     }
     let spool = &report.spool;
@@ -265,6 +278,12 @@ fn tell_running(console: Console, report: &Report) {
         console.warn(format_args!(
             "Spool: {lost} events lost: {} dropped when full, {} to damaged records, {} with missing segments",
             spool.dropped_full, spool.lost_corrupt, spool.lost_missing
+        ));
+    }
+    if spool.refused > 0 {
+        console.warn(format_args!(
+            "Spool: {} events were set aside because receivers refuse them; `spool export --refused` shows them",
+            spool.refused
         ));
     }
     if spool.full {
@@ -315,7 +334,7 @@ fn ago(seconds: u64) -> String {
     }
 }
 
-fn rfc3339(seconds: i64) -> String {
+pub(super) fn rfc3339(seconds: i64) -> String {
     DateTime::<Utc>::from_timestamp(seconds, 0)
         .map_or_else(|| seconds.to_string(), |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }

@@ -7,6 +7,7 @@
 
 use super::report::Report;
 use super::self_report::Name;
+use crate::uplink::choice::Breaker;
 use crate::uplink::status::EndpointState;
 use chrono::DateTime;
 use std::fmt::Write;
@@ -157,6 +158,8 @@ metrics! {
             ("damaged", r.spool.lost_corrupt),
             ("missing", r.spool.lost_missing),
         ]);
+    "spool_refused_events" Gauge [] "Events that were set aside because receivers refuse them.",
+        |r| one(r.spool.refused);
     // --- uplink ---
     "uplink_connected" Gauge [] "1 while a receiver is connected.",
         |r| one(r.uplink.in_use.is_some());
@@ -165,6 +168,16 @@ metrics! {
             let now = state_name(&endpoint.state);
             STATES.map(|state| (vec![endpoint.endpoint.clone(), state.to_owned()], f64::from(u8::from(state == now))))
         }).collect();
+    "uplink_breaker" Gauge ["endpoint", "site", "state"] "1 for the state that the endpoint's circuit breaker is in, else 0.",
+        |r| r.uplink.endpoints.iter().flat_map(|endpoint| {
+            BREAKERS.map(|state| {
+                let site = endpoint.site.clone().unwrap_or_default();
+                let labels = vec![endpoint.endpoint.clone(), site, state.name().to_owned()];
+                (labels, f64::from(u8::from(state == endpoint.breaker)))
+            })
+        }).collect();
+    "uplink_slow" Gauge [] "1 while the receiver in use is alive and lets events wait for an acknowledgement.",
+        |r| one(r.uplink.slow);
     "uplink_certificate_held" Gauge [] "1 while events are held because the client certificate is missing, unusable or refused.",
         |r| one(r.uplink.held_by_certificate);
     "uplink_windows_in_flight" Gauge [] "Windows of events sent and not wholly acknowledged.",
@@ -192,6 +205,8 @@ metrics! {
     "certificate_not_after_seconds" Gauge ["subject"] "End of the client certificate in use, Unix time.",
         |r| r.certificate.iter().map(|c| (vec![c.subject.clone()], Number::from(c.not_after_s).0)).collect();
 }
+
+const BREAKERS: [Breaker; 3] = [Breaker::Closed, Breaker::Open, Breaker::HalfOpen];
 
 /// The states of an endpoint, as the reports name them.
 const STATES: [&str; 5] = ["never_tried", "connected", "idle", "failing", "refused"];
@@ -254,6 +269,7 @@ fn escape(text: &mut String, value: &str) {
 mod tests {
     use super::*;
     use crate::connector::certificate::Certificate;
+    use crate::uplink::choice::Breaker;
     use crate::uplink::status::EndpointStatus;
 
     /// A report in which nothing is unknown.
@@ -262,8 +278,12 @@ mod tests {
         report.listener.counters.udp_messages = 7;
         report.spool.oldest_age_s = Some(90);
         report.spool.failing = Some("No space".to_owned());
-        report.uplink.endpoints =
-            vec![EndpointStatus { endpoint: "a\"b\\c\nd:443".to_owned(), state: EndpointState::Idle }];
+        report.uplink.endpoints = vec![EndpointStatus {
+            endpoint: "a\"b\\c\nd:443".to_owned(),
+            site: Some("ber".to_owned()),
+            breaker: Breaker::HalfOpen,
+            state: EndpointState::Idle,
+        }];
         report.uplink.events_by_rule.insert("rfc5424".to_owned(), 1 << 40);
         report.uplink.last_acknowledged_s = Some(1_800_000_000);
         report.certificate = Some(Certificate { subject: "uni".to_owned(), not_after_s: 1_900_000_000 });

@@ -19,7 +19,7 @@ use crate::batch::Batch;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Code, Error, Result};
 use crate::listener::{self, Bound, Counters, Probes};
-use crate::settings::{Endpoint, Settings};
+use crate::settings::{Receiver, Settings};
 use crate::spool::{Chunk, Queue, Spool};
 use crate::state::Mode;
 use crate::syslog::normaliser::Normaliser;
@@ -63,10 +63,10 @@ pub struct Config {
 
 impl Config {
     /// The receivers of the mode, and no others.
-    fn targets(&self) -> Vec<Endpoint> {
+    fn targets(&self) -> Vec<Receiver> {
         let uplink = &self.settings.uplink;
         match self.mode {
-            Mode::Stage => vec![uplink.incubator_stream.clone()],
+            Mode::Stage => vec![uplink.incubator_stream.clone().into()],
             Mode::Production => uplink.concentrators.clone(),
         }
     }
@@ -93,6 +93,12 @@ impl Queue for Outgoing {
 
     fn acknowledge(&self, seq: u64) -> Result<()> {
         self.spool.acknowledge(seq)?;
+        self.space.notify_one();
+        Ok(())
+    }
+
+    fn set_aside(&self, seq: u64) -> Result<()> {
+        self.spool.set_aside(seq)?;
         self.space.notify_one();
         Ok(())
     }

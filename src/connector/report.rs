@@ -99,6 +99,9 @@ pub struct Spool {
     pub lost_corrupt: u64,
     /// Lost with segments that are not there any more.
     pub lost_missing: u64,
+    /// Set aside because receivers refuse them, all that are still kept.
+    #[serde(default)]
+    pub refused: u64,
     /// The spool is at its bound, or the file system at its reserve.
     pub full: bool,
     /// The last attempt to write failed with this.
@@ -122,6 +125,7 @@ impl Spool {
             dropped_full: status.dropped.full,
             lost_corrupt: status.dropped.corrupt,
             lost_missing: status.dropped.missing,
+            refused: status.refused.events,
             full: status.disk == DiskState::Full,
             failing: match status.disk {
                 DiskState::Failing(error) => Some(error),
@@ -173,6 +177,7 @@ impl Report {
             size_bytes: 0,
             segments: 0,
             oldest_received: None,
+            refused: spool::Refused::default(),
             dropped: spool::Dropped::default(),
             disk: DiskState::Ok,
         };
@@ -214,6 +219,7 @@ mod tests {
             size_bytes: 512,
             segments: 1,
             oldest_received: Some(UnixMicros(10_000_000)),
+            refused: spool::Refused::default(),
             dropped: spool::Dropped::default(),
             disk: DiskState::Ok,
         };

@@ -188,6 +188,8 @@ codes! {
         "Lower `listener.max_message_bytes`; a longer message is then cut and marked.";
     SpoolDamaged = 607, "Records on disk do not have the checksum that they were written with.",
         "The rest of the spool is used as it is; look at the disk (`dmesg`), and at `spool repair` for what is lost.";
+    SpoolRefusedFull = 608, "The file of events that receivers refuse has its largest size, 16 MiB; the next such event blocks those behind it.",
+        "Tell the SOC team that its receivers refuse so many events, read them with `soc-connector spool export --refused`, then `stop`, remove the file `refused` in the spool's directory, and `start`.";
     // --- E7xx: uplink ---
     ReceiverUnreachable = 701, "A receiver of the SOC cannot be reached over the network.",
         "Check name resolution, routes and firewalls: port 443 of the SOC's hosts must be reachable, without a proxy. Events are kept until then.";
@@ -197,6 +199,10 @@ codes! {
         "Nothing, where it was once: another receiver is tried and the events are sent again. Where it repeats, tell the SOC team.";
     ReceiverGarbage = 704, "A receiver answered something that is not the protocol of the stream.",
         "Check that the endpoint in the settings is a Lumberjack v2 (Beats) receiver and not a web server or proxy.";
+    EventRefused = 705, "Receivers take other events, but not this one: it was set aside.",
+        "Read it with `soc-connector spool export --refused` and show it to the SOC team: one of the two programs has a fault.";
+    ReceiversRefuseEvents = 706, "The receivers take connections, but neither the event at the head of the queue nor another one.",
+        "Tell the SOC team that its receivers take no events. Everything is kept until they do.";
     // --- E8xx: incubator, test, sample ---
     IncubatorUnreachable = 801, "The incubator cannot be reached over the network, or it ended the connection.",
         "Check name resolution, routes and firewalls: port 443 of the incubator must be reachable, without a proxy. Where it repeats, check the endpoint `uplink.incubator` in the settings.";

@@ -1,6 +1,6 @@
-//! `host:port`, read strictly: a slip in a receiver's name is found here, not by a resolver ten seconds later.
+//! `host:port` and `site/host:port`, read strictly: a slip in a receiver's name is found here, not by a resolver ten seconds later.
 
-use super::Endpoint;
+use super::{Endpoint, Receiver};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -30,6 +30,27 @@ impl FromStr for Endpoint {
             Ok(port) if digits && port > 0 => Ok(Self { host, port }),
             _ => Err(format!("\"{port}\" is no port, which is a number from 1 to 65535")),
         }
+    }
+}
+
+/// Longest name of a site: a label, not a description.
+const MAX_SITE_CHARS: usize = 32;
+
+impl FromStr for Receiver {
+    type Err = String;
+
+    /// Reads `site/host:port`, or `host:port` for a receiver that is a site by itself.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((site, endpoint)) = text.split_once('/').filter(|(_, rest)| !rest.starts_with('/')) else {
+            return Ok(Self { site: None, endpoint: text.parse()? });
+        };
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if site.is_empty() || site.len() > MAX_SITE_CHARS || !site.bytes().all(is_name) {
+            return Err(format!(
+                "\"{site}\" is no site: 1 to {MAX_SITE_CHARS} letters, digits, '-', '_' or '.'"
+            ));
+        }
+        Ok(Self { site: Some(site.to_owned()), endpoint: endpoint.parse()? })
     }
 }
 
@@ -71,6 +92,29 @@ mod tests {
             assert_eq!((endpoint.host.as_str(), endpoint.port), (host, port), "{text}");
             assert_eq!(endpoint.to_string(), shown);
             assert_eq!(shown.parse(), Ok(endpoint), "what is shown reads back");
+        }
+    }
+
+    #[test]
+    fn a_receivers_site_stands_in_front_of_it() {
+        for (text, site, endpoint) in [
+            ("ber/concentrator.example:443", Some("ber"), "concentrator.example:443"),
+            ("North_1.a/[::1]:443", Some("North_1.a"), "[::1]:443"),
+            ("a.example:1", None, "a.example:1"),
+        ] {
+            let receiver: Receiver = text.parse().unwrap();
+            assert_eq!((receiver.site.as_deref(), &*receiver.endpoint.to_string()), (site, endpoint));
+            assert_eq!(receiver.to_string(), text, "what is shown reads back");
+        }
+        for (text, why) in [
+            ("/a:1", "is no site"),
+            ("b r/a:1", "is no site"),
+            ("ber/a", "\":port\" is missing"),
+            ("ber/erl/a:1", "is no host name"),
+            ("https://a:1", "no scheme"),
+        ] {
+            let error = text.parse::<Receiver>().unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
         }
     }
 

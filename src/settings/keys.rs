@@ -1,7 +1,7 @@
 //! Every section and key of `conf/soc-connector.toml`, in the file's order.
 
 use super::schema::{Key, Kind, Section};
-use super::{Endpoint, EngineKind, Network, Settings, StreamFormat, WhenFull};
+use super::{EngineKind, Network, Receiver, Settings, StreamFormat, WhenFull};
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
@@ -11,6 +11,7 @@ fn seconds(duration: Duration) -> u64 {
     duration.as_secs()
 }
 
+const RECEIVER: &str = "\"host:port\", with its site in front where it has one: \"site/host:port\"";
 const ENDPOINT: &str =
     "\"host:port\", the host a DNS name or an IPv4 address, or \"[address]:port\" with an IPv6 address";
 
@@ -296,14 +297,21 @@ pub(super) const SECTIONS: &[Section] = &[
             },
             Key {
                 name: "concentrators",
-                about: "The concentrators (production mode), in order of preference.",
+                about: "The concentrators (production mode), each with its site in front: \"site/host:port\". Sites are\n\
+                        preferred in the order in which they appear here. Within a site each connector has a random\n\
+                        order of its own, so that many connectors spread. Without a site, a concentrator is a site by\n\
+                        itself: a list without sites is tried in its order.",
                 kind: Kind::List {
-                    allowed: ENDPOINT,
+                    allowed: RECEIVER,
                     max: 16,
-                    get: |s| s.uplink.concentrators.iter().map(Endpoint::to_string).collect(),
+                    get: |s| s.uplink.concentrators.iter().map(Receiver::to_string).collect(),
                     clear: |s| s.uplink.concentrators.clear(),
                     push: |s, text| {
-                        s.uplink.concentrators.push(text.parse()?);
+                        let receiver: Receiver = text.parse()?;
+                        if s.uplink.concentrators.iter().any(|known| known.endpoint == receiver.endpoint) {
+                            return Err("it stands there twice".to_owned());
+                        }
+                        s.uplink.concentrators.push(receiver);
                         Ok(())
                     },
                 },
@@ -384,8 +392,8 @@ pub(super) const SECTIONS: &[Section] = &[
             },
             Key {
                 name: "max_backoff_s",
-                about: "The longest wait before the next try to connect, in seconds. The first wait is a quarter of a\n\
-                        second, each next one twice the last.",
+                about: "The longest wait before a receiver that failed is tried again, in seconds. The first wait is a\n\
+                        quarter of a second at most, each next one twice the last.",
                 kind: Kind::Whole {
                     min: 1,
                     max: 3600,
@@ -393,6 +401,30 @@ pub(super) const SECTIONS: &[Section] = &[
                     because: "seconds; after an hour without a try nobody would know that the receiver is back",
                     get: |s| seconds(s.uplink.max_backoff),
                     set: |s, n| s.uplink.max_backoff = Duration::from_secs(n),
+                },
+            },
+            Key {
+                name: "return_after_s",
+                about: "A site that was left is gone back to when one of its receivers was healthy for so many seconds.",
+                kind: Kind::Whole {
+                    min: 1,
+                    max: 86400,
+                    zero: None,
+                    because: "seconds; a site that comes and goes is not worth a change each time",
+                    get: |s| seconds(s.uplink.return_after),
+                    set: |s, n| s.uplink.return_after = Duration::from_secs(n),
+                },
+            },
+            Key {
+                name: "refuse_after_s",
+                about: "An event that receivers do not take, while they take others, is set aside after so many seconds.",
+                kind: Kind::Whole {
+                    min: 1,
+                    max: 86400,
+                    zero: None,
+                    because: "seconds; until then it blocks those behind it",
+                    get: |s| seconds(s.uplink.refuse_after),
+                    set: |s, n| s.uplink.refuse_after = Duration::from_secs(n),
                 },
             },
         ],

@@ -213,6 +213,35 @@ impl std::fmt::Display for Endpoint {
     }
 }
 
+/// A receiver of the SOC and the site that it stands at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Receiver {
+    /// The site's name; where there is none, the receiver is a site by itself.
+    pub site: Option<String>,
+    /// Where it listens.
+    pub endpoint: Endpoint,
+}
+
+impl Receiver {
+    /// What tells its site from the others.
+    pub fn site(&self) -> String {
+        self.site.clone().unwrap_or_else(|| self.endpoint.to_string())
+    }
+}
+
+impl From<Endpoint> for Receiver {
+    fn from(endpoint: Endpoint) -> Self {
+        Self { site: None, endpoint }
+    }
+}
+
+impl std::fmt::Display for Receiver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.site.iter().try_for_each(|site| write!(f, "{site}/"))?;
+        self.endpoint.fmt(f)
+    }
+}
+
 /// What is spoken inside TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StreamFormat {
@@ -230,8 +259,8 @@ pub struct Uplink {
     pub incubator_stream: Endpoint,
     /// The incubator's confirmations (stage).
     pub incubator: Endpoint,
-    /// The concentrators (production), in order of preference.
-    pub concentrators: Vec<Endpoint>,
+    /// The concentrators (production), sites in order of preference.
+    pub concentrators: Vec<Receiver>,
     /// The stream's format.
     pub format: StreamFormat,
     /// zlib level of compressed frames, 1 to 9; 0 sends them plain.
@@ -244,8 +273,13 @@ pub struct Uplink {
     pub connect_timeout: Duration,
     /// A receiver that says nothing for so long while events are in flight is left.
     pub ack_timeout: Duration,
-    /// Longest wait before the next try; the first is a quarter of a second, each next one twice the last, jittered.
+    /// Longest wait before a receiver is tried again; the first is a quarter of a second, each next one twice the last,
+    /// jittered.
     pub max_backoff: Duration,
+    /// A better site is gone back to when one of its receivers was healthy for so long.
+    pub return_after: Duration,
+    /// An event that receivers refuse is tried for so long before it is set aside.
+    pub refuse_after: Duration,
 }
 
 impl Default for Uplink {
@@ -253,8 +287,8 @@ impl Default for Uplink {
         let endpoint = |host: &str| Endpoint { host: host.to_owned(), port: 443 };
         let concentrators = ["ber", "erl"]
             .iter()
-            .flat_map(|site| (1..=3).map(move |n| format!("concentrator-{site}-{n}.soc.dfn.de")))
-            .map(|host| endpoint(&host))
+            .flat_map(|site| (1..=3).map(move |n| (site, format!("concentrator-{site}-{n}.soc.dfn.de"))))
+            .map(|(site, host)| Receiver { site: Some((*site).to_owned()), endpoint: endpoint(&host) })
             .collect();
         Self {
             incubator_stream: endpoint("incubator-stream.soc.dfn.de"),
@@ -267,6 +301,8 @@ impl Default for Uplink {
             connect_timeout: Duration::from_secs(10),
             ack_timeout: Duration::from_secs(60),
             max_backoff: Duration::from_secs(60),
+            return_after: Duration::from_secs(300),
+            refuse_after: Duration::from_secs(120),
         }
     }
 }

@@ -30,6 +30,7 @@
 //! | `0000000007-00000000000000120001.open` | the segment that is written: header and records | `segment`, `record` |
 //! | `0000000006-…0100001-…0120000.seg` | a complete segment: header, records, footer | the same |
 //! | `quarantine` | damaged bytes, set aside | `quarantine` |
+//! | `refused` | events that receivers refuse for what they are, set aside | `refused` |
 //!
 //! Sequence numbers start with 1. A segment is begun with the next number, is synced and completed when it has its
 //! size (64 MiB, or an eighth of a small spool), and is removed when all in it is acknowledged. Numbers in the names make
@@ -68,6 +69,7 @@
 //! | the process is killed | nothing that was appended | nothing that it had noted as acknowledged |
 //! | power cut, kernel crash | what was appended since the last sync | what was acknowledged in the last second |
 //! | the link is down for an hour | nothing, up to the spool's size | what was in flight |
+//! | a receiver cannot take one event | nothing: it is set aside, counted, and for people to read | nothing |
 //! | the receiver dies after acknowledging | what it answered for and lost: it has left the spool | nothing |
 //! | spool or file system full, `block` | nothing from the spool; senders wait, UDP is lost in the kernel's buffer | nothing |
 //! | spool or file system full, `drop-oldest` | the oldest segment's events, counted | nothing |
@@ -101,6 +103,7 @@ pub mod queue;
 mod reader;
 mod record;
 mod recovery;
+pub mod refused;
 mod segment;
 mod shared;
 #[allow(clippy::module_inception)] // The module is the noun, the type is what is opened.
@@ -113,6 +116,7 @@ mod write;
 pub use findings::{Findings, StateFound};
 pub use options::Options;
 pub use queue::{Chunk, Queue};
+pub use refused::Refused;
 pub use shared::{DiskState, Dropped, Status};
 pub use spool::{Append, Spool};
 

@@ -48,4 +48,8 @@ pub trait Queue: Send + Sync + 'static {
     /// The receiver answers for all events up to `seq`: they leave the queue. A number at or below
     /// [`Queue::acknowledged`] changes nothing.
     fn acknowledge(&self, seq: u64) -> Result<()>;
+
+    /// Receivers refuse the event of this number, the first that is not acknowledged, for what it is: it is kept in
+    /// another place, and leaves the queue. E608 where that place is full.
+    fn set_aside(&self, seq: u64) -> Result<()>;
 }

@@ -3,6 +3,7 @@
 
 use super::index::Index;
 use super::queue::Chunk;
+use super::refused::Refused;
 use super::state::{Mark, State};
 use super::tail::Tail;
 use crate::clock::UnixMicros;
@@ -61,6 +62,8 @@ pub struct Status {
     pub oldest_received: Option<UnixMicros>,
     /// Events that never reach the receiver.
     pub dropped: Dropped,
+    /// Set aside because receivers refuse them.
+    pub refused: Refused,
     /// How the disk does.
     pub disk: DiskState,
 }
@@ -77,6 +80,7 @@ pub struct Shared {
     pub dropped: Dropped,
     pub counted_through: u64,
     pub missing_through: u64,
+    pub refused: Refused,
     pub disk: DiskState,
     /// When the oldest event that is not durable was appended.
     pub unsynced_since: Option<Instant>,
@@ -103,6 +107,7 @@ impl Shared {
             dropped: Dropped { full: state.dropped_full, corrupt: state.corrupt, missing: state.missing },
             counted_through: state.counted_through,
             missing_through: state.missing_through,
+            refused: Refused::default(),
             disk: DiskState::Ok,
             unsynced_since: None,
             oldest_received: state.oldest_received,
@@ -229,6 +234,7 @@ impl Shared {
             size_bytes: self.index.size_bytes(),
             segments: self.index.len(),
             oldest_received: self.oldest_received,
+            refused: self.refused,
             dropped: self.dropped,
             disk: self.disk.clone(),
         }

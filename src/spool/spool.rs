@@ -8,6 +8,7 @@ use super::index::Index;
 use super::queue::{Chunk, Queue};
 use super::reader::Reader;
 use super::recovery::{self, Fresh, Segment};
+use super::refused::{self, Refused, SetAside};
 use super::shared::{DiskState, Shared, Status};
 use super::state::StateFile;
 use super::tail::{self, Tail};
@@ -53,6 +54,7 @@ pub struct Spool {
     pub(super) seed: u32,
     writer: Mutex<WriteSide>,
     pub(super) reader: Mutex<Reader>,
+    refused: Mutex<Refused>,
     state: Mutex<StateFile>,
     pub(super) shared: Mutex<Shared>,
     _lock: Box<dyn Held>,
@@ -105,6 +107,12 @@ impl Spool {
         if let Err(error) = quarantine::set_aside(&*fs, dir, &recovered.damaged) {
             findings.problems.push(format!("damaged bytes could not be set aside: {error}"));
         }
+        // Counting alone fails here; what is set aside stays where it is.
+        let refused = refused::load(&*fs, dir).unwrap_or_else(|error| {
+            findings.problems.push(format!("what is set aside cannot be read: {error}"));
+            Refused::default()
+        });
+        shared.refused = refused;
         let rewrite_due = shared.tail.unsynced().next().is_some();
         let spool = Self {
             state: Mutex::new(StateFile::new(dir, &recovered.loaded)),
@@ -116,6 +124,7 @@ impl Spool {
             seed: state.seed,
             writer: Mutex::new(WriteSide::new(recovered.unfinished, rewrite_due)),
             reader: Mutex::new(Reader::default()),
+            refused: Mutex::new(refused),
             shared: Mutex::new(shared),
             _lock: held,
         };
@@ -378,6 +387,30 @@ impl Queue for Spool {
             self.remove_consumed();
         }
         Ok(())
+    }
+
+    fn set_aside(&self, seq: u64) -> Result<()> {
+        let Some(chunk) =
+            self.read_after(seq.saturating_sub(1), 1, 0)?.filter(|chunk| chunk.first_seq == seq)
+        else {
+            // It was dropped, or damaged on the disk: it blocks nobody any more.
+            return Ok(());
+        };
+        let (origin, message) = chunk.batch.get(chunk.range.start).expect("a chunk has an event");
+        let event = (seq, &origin, message);
+        let set_aside = {
+            let mut refused = lock(&self.refused);
+            let set_aside = refused.set_aside(&*self.fs, &self.dir, self.seed, event);
+            lock(&self.shared).refused = *refused;
+            set_aside
+        };
+        match set_aside.map_err(|error| self.refused("a refused event cannot be set aside", error))? {
+            SetAside::Done => self.acknowledge(seq),
+            SetAside::Full => Err(Error::new(
+                Code::SpoolRefusedFull,
+                format!("no room for event {seq} in {}", self.dir.join(refused::NAME).display()),
+            )),
+        }
     }
 }
 

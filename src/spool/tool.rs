@@ -7,7 +7,7 @@
 use super::fs::{FileSystem, RealFileSystem};
 use super::recovery::{self, Fresh, Recovered};
 use super::segment::{FOOTER_BYTES, Footer, HEADER_BYTES, Header, Name, Scanner, Step};
-use super::{Dropped, Findings, Options, Spool};
+use super::{Dropped, Findings, Options, Refused, Spool, refused};
 use crate::batch::Origin;
 use crate::clock::UnixMicros;
 use crate::error::{Code, Error, Result};
@@ -41,6 +41,8 @@ pub struct Overview {
     pub oldest_received: Option<UnixMicros>,
     /// Events that never reach the receiver.
     pub dropped: Dropped,
+    /// Events that receivers refuse, set aside.
+    pub refused: Refused,
     /// What opening would find now.
     pub findings: Findings,
 }
@@ -105,6 +107,7 @@ impl Inspector {
             size_bytes,
             oldest_received: state.oldest_received,
             dropped: Dropped { full: state.dropped_full, corrupt: state.corrupt, missing: state.missing },
+            refused: refused::load(&*self.fs, &self.dir).map_err(|error| self.unreadable(error))?,
             findings: recovered.findings,
         })
     }
@@ -136,10 +139,10 @@ impl Inspector {
         for _ in 0..LOOKS {
             let mut recovered = self.look()?;
             let mut through = after.unwrap_or(if all { 0 } else { recovered.state.acknowledged });
-            let mut refused = false;
+            let mut failed = false;
             let mut each = |seq: u64, origin: Origin, message: &[u8]| {
                 if seq > through {
-                    sink(seq, origin, message).inspect_err(|_| refused = true)?;
+                    sink(seq, origin, message).inspect_err(|_| failed = true)?;
                     (through, count) = (seq, count + 1);
                 }
                 Ok(())
@@ -148,15 +151,21 @@ impl Inspector {
             after = Some(through);
             match walked {
                 Ok(()) => break,
-                Err(error) if refused => {
-                    return Err(Error::new(Code::WriteFailed, "the exported events cannot be written")
-                        .caused_by(error));
-                }
+                Err(error) if failed => return Err(unwritten(error)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(self.unreadable(error)),
             }
         }
         Ok(count)
+    }
+
+    /// Hands every event that receivers refuse to `sink`; how many there were.
+    pub fn export_refused(&self, mut sink: impl FnMut(u64, Origin, &[u8]) -> io::Result<()>) -> Result<u64> {
+        let mut failed = false;
+        let exported = refused::export(&*self.fs, &self.dir, |seq, origin, message| {
+            sink(seq, origin, message).inspect_err(|_| failed = true)
+        });
+        exported.map_err(|error| if failed { unwritten(error) } else { self.unreadable(error) })
     }
 
     fn export_once(
@@ -281,4 +290,8 @@ impl Inspector {
         Error::new(Code::SpoolUnusable, format!("the spool {} cannot be read", self.dir.display()))
             .caused_by(error)
     }
+}
+
+fn unwritten(error: io::Error) -> Error {
+    Error::new(Code::WriteFailed, "the exported events cannot be written").caused_by(error)
 }

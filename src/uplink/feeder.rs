@@ -61,15 +61,17 @@ impl<W: EventWriter> Feeder<W> {
         Self { queue, writer, format, window_events: settings.window_events.max(1), tallied: 0 }
     }
 
-    /// A window of the events behind `seq`, in `buffer`'s memory, or nothing where there are none yet. Blocks.
-    pub fn prepare(&mut self, seq: u64, buffer: Vec<u8>) -> Result<Option<Prepared>> {
+    /// A window of the events behind `seq`, at most `limit` of them where there is one, in `buffer`'s memory; nothing
+    /// where there are none yet. Blocks.
+    pub fn prepare(&mut self, seq: u64, limit: Option<u32>, buffer: Vec<u8>) -> Result<Option<Prepared>> {
+        let window_events = limit.map_or(self.window_events, |limit| self.window_events.min(limit as usize));
         let mut filling = Filling::begin(&mut self.format, buffer);
         let mut window = Window::default();
         let mut rules: Vec<(&'static str, u64)> = Vec::new();
         let mut last = seq;
         let mut raw_bytes = 0;
         'window: loop {
-            let room = self.window_events - window.len() as usize;
+            let room = window_events - window.len() as usize;
             if room == 0 || raw_bytes >= MAX_RAW_BYTES {
                 break;
             }

@@ -81,6 +81,17 @@ impl fmt::Display for AckBeyondWindow {
 
 impl std::error::Error for AckBeyondWindow {}
 
+/// The events of the oldest window in flight that are not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unacknowledged {
+    /// The first one's sequence number.
+    pub first_seq: u64,
+    /// The last one's.
+    pub last_seq: u64,
+    /// How many.
+    pub count: u32,
+}
+
 /// All windows in flight, oldest first.
 #[derive(Debug, Default)]
 pub struct Flight {
@@ -103,6 +114,18 @@ impl Flight {
     /// Whether nothing is in flight.
     pub fn is_empty(&self) -> bool {
         self.windows.is_empty()
+    }
+
+    /// What is not acknowledged of the oldest window, if anything is in flight.
+    pub fn oldest(&self) -> Option<Unacknowledged> {
+        let window = self.windows.front()?;
+        Some(Unacknowledged {
+            first_seq: window
+                .seq_of(self.partial + 1)
+                .expect("a window in flight is not wholly acknowledged"),
+            last_seq: window.last_seq().expect("a window has events"),
+            count: window.len() - self.partial,
+        })
     }
 
     /// Takes the whole oldest window as acknowledged: for a stream without acknowledgements.
@@ -156,7 +179,9 @@ mod tests {
         flight.push(window(&[(1, 3)]));
         flight.push(window(&[(4, 2), (10, 2)]));
         assert_eq!(flight.acknowledge(0), Ok(None), "a keep-alive");
+        assert_eq!(flight.oldest(), Some(Unacknowledged { first_seq: 1, last_seq: 3, count: 3 }));
         assert_eq!(flight.acknowledge(2), Ok(Some((2, 2))));
+        assert_eq!(flight.oldest(), Some(Unacknowledged { first_seq: 3, last_seq: 3, count: 1 }));
         assert_eq!(flight.acknowledge(1), Ok(None), "told before");
         assert_eq!(flight.acknowledge(3), Ok(Some((1, 3))));
         assert_eq!(flight.len(), 1);

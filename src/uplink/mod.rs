@@ -14,32 +14,39 @@
 //! - Memory: two encoded windows (one being written, one made ready), each at most a few megabytes. Windows in flight
 //!   are kept as numbers only; they are read from the queue again where need be.
 //!
-//! # Endpoints
+//! # Receivers
 //!
-//! They are tried in order, each name resolved anew and with all its addresses; the first that takes the connection is
-//! used until it fails. After a connection that achieved something the search begins with the first endpoint again,
-//! after one that achieved nothing it goes on with the next, so that a receiver that accepts connections but no events
-//! does not hide the others. Between rounds the wait grows ([`backoff::Backoff`]). An installation that has left its
-//! first endpoint stays where it is until that connection ends; going back earlier would be decided in `search`.
+//! [`choice`] says which one is used: sites in order of preference, a random order within a site, a circuit breaker for
+//! each receiver. A name is resolved anew for each connection, and all its addresses are tried. Whoever had to leave a
+//! site goes back when a receiver there was healthy for a while; that is found out by handshakes now and again, and the
+//! change comes between two windows. A receiver that gives no sign of life while events wait is left; one that is alive
+//! and acknowledges late is shown as slow, and kept.
+//!
+//! # Events that are refused
+//!
+//! [`suspicion`] tells an event that receivers cannot take from receivers that take none. The first is set aside in the
+//! spool, counted and logged; for the second the queue waits.
 //!
 //! # Certificates
 //!
-//! The configuration is asked for anew for each round, so that a replaced certificate is in use with the next
-//! connection. Where all receivers refuse ours, events are held back, the log says so now and again, and the next try
-//! comes when it was replaced, or after [`backoff::REFUSED_WAIT`].
+//! The configuration is asked for anew for each connection, so that a replaced certificate is in use with the next one.
+//! Where receivers refuse ours, events are held back, the log says so now and again, and the next try comes when it was
+//! replaced, or after [`backoff::REFUSED_WAIT`].
 //!
-//! [`lumberjack`], [`flight`] and [`backoff`] know no sockets; `session` is one connection.
+//! [`lumberjack`], [`flight`], [`choice`], [`suspicion`] and [`backoff`] know no sockets; `session` is one connection.
 //!
 //! Every `select!` here is biased: of several things that are ready the order is then the program's and no chance's, and a
 //! simulation that goes wrong can be repeated from its seed.
 
 pub mod backoff;
+pub mod choice;
 pub mod dial;
 pub mod feeder;
 pub mod flight;
 pub mod lumberjack;
 mod session;
 pub mod status;
+pub mod suspicion;
 
 pub use dial::{Dial, Network};
 pub use feeder::EventWriter;
@@ -47,10 +54,11 @@ pub use status::{Snapshot, Status};
 
 use crate::blocking;
 use crate::error::{Code, Error, Result};
-use crate::settings::{self, Endpoint};
+use crate::settings::{self, Receiver};
 use crate::spool::Queue;
 use crate::tls::Fault;
-use backoff::{Backoff, Complaints, REFUSED_WAIT, REPLACED_LOOK};
+use backoff::{Backoff, Complaints, REPLACED_LOOK};
+use choice::{Choice, Next, PROBE_EVERY};
 use dial::Dialled;
 use feeder::Feeder;
 use rustls::ClientConfig;
@@ -58,6 +66,7 @@ use session::{Ended, Lost};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
+use suspicion::{Plan, Suspicion, Verdict};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -98,8 +107,8 @@ pub struct Uplink<W> {
     pub durable: watch::Receiver<u64>,
     /// Writes events as JSON.
     pub writer: W,
-    /// The receivers in order of preference, at least one.
-    pub targets: Vec<Endpoint>,
+    /// The receivers, sites in order of preference; at least one.
+    pub targets: Vec<Receiver>,
     /// TLS, asked for anew for each connection.
     pub tls: TlsSource,
     /// Makes the connections.
@@ -128,6 +137,7 @@ impl<W: EventWriter> Uplink<W> {
             sent: acknowledged,
             cautious: false,
             dial,
+            suspicion: Suspicion::new(settings.refuse_after),
             settings,
             status,
             refused: None,
@@ -154,7 +164,8 @@ struct Link<W> {
     /// that answer two windows which they read together with one acknowledgement; with one in flight they cannot.
     cautious: bool,
     dial: Arc<dyn Dial>,
-    /// The configuration that all receivers refused in the last round.
+    suspicion: Suspicion,
+    /// The configuration that a receiver refused last.
     refused: Option<Arc<ClientConfig>>,
     settings: settings::Uplink,
     status: Arc<Status>,
@@ -187,124 +198,246 @@ impl<W> Link<W> {
     }
 }
 
-/// Tries the endpoints in rounds until there is nothing more to do.
-async fn search<W: EventWriter>(mut link: Link<W>, targets: &[Endpoint], tls: &TlsSource) {
-    let mut backoff = Backoff::new(link.settings.max_backoff);
+/// Uses one receiver after the other until there is nothing more to do.
+async fn search<W: EventWriter>(mut link: Link<W>, targets: &[Receiver], tls: &TlsSource) {
+    let mut choice = Choice::new(targets, link.settings.max_backoff, link.settings.return_after);
+    // Between looks at a certificate that cannot be used.
+    let mut unusable = Backoff::new(link.settings.max_backoff);
     while !link.is_done() {
-        let round = round(&mut link, targets, tls).await;
-        if let Round::Worked { stable: true } = round {
-            link.complaints.reset();
+        let next = match link.suspicion.plan() {
+            Plan::Retrial { receiver } => Next::Try(receiver),
+            Plan::Plain | Plan::Narrow(_) | Plan::Witness { .. } => choice.next(Instant::now()),
+        };
+        link.status.breakers(&choice.breakers());
+        let index = match next {
+            Next::Try(index) => index,
+            Next::Wait(until) => {
+                link.status.held_by_certificate(choice.any_refused());
+                match pause(&mut link, tls, until).await {
+                    Pause::Over => {}
+                    Pause::Replaced => {
+                        tracing::info!("the refused certificate was replaced");
+                        choice.certificate_replaced(Instant::now());
+                    }
+                    // A change of mind, to drain for instance, is worth a try at once.
+                    Pause::Stop => choice.hurry(Instant::now()),
+                    Pause::Abandoned => return,
+                }
+                continue;
+            }
+        };
+        match configuration(tls).await {
+            Ok(config) => {
+                unusable.reset();
+                let ended = connect(&mut link, &mut choice, targets, index, config, tls).await;
+                if matches!(ended, Connected::Done) {
+                    return;
+                }
+                let Connected::Idle = ended else { continue };
+            }
+            Err(error) => {
+                link.status.error(&error);
+                link.status.held_by_certificate(true);
+                link.complain(&error);
+            }
         }
-        let Some(wait) = round.wait(&mut backoff) else { return };
-        let refused = link.refused.take();
-        tokio::select! {
-            biased;
-            // A change of mind, to drain for instance, is worth a try at once.
-            _ = link.stop.changed() => {}
-            () = replaced(tls, refused) => tracing::info!("the refused certificate was replaced"),
-            () = sleep(wait) => {}
+        let until = Instant::now() + unusable.wait();
+        if matches!(pause(&mut link, tls, until).await, Pause::Abandoned) {
+            return;
         }
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Round {
+enum Connected {
     /// There is nothing more to do.
-    Over,
-    /// A connection achieved something before it was lost.
-    Worked {
-        /// It lasted for [`STABLE_AFTER`].
-        stable: bool,
-    },
-    /// No endpoint took events.
-    Failed,
-    /// All endpoints refuse our certificate, that of [`Link::refused`].
-    Refused,
+    Done,
+    /// Another connection is to be made.
+    Ended,
+    /// The receiver closed an idle connection: the same one again, in a moment.
+    Idle,
 }
 
-impl Round {
-    /// How long to wait before the next one, if there is to be one.
-    fn wait(&self, backoff: &mut Backoff) -> Option<Duration> {
-        match self {
-            Self::Over => return None,
-            Self::Refused => return Some(REFUSED_WAIT),
-            Self::Worked { stable: true } => backoff.reset(),
-            Self::Worked { stable: false } | Self::Failed => {}
-        }
-        Some(backoff.wait())
-    }
-}
-
-async fn round<W: EventWriter>(link: &mut Link<W>, targets: &[Endpoint], tls: &TlsSource) -> Round {
-    let config = match configuration(tls).await {
-        Ok(config) => config,
-        Err(error) => {
-            link.status.error(&error);
-            link.status.held_by_certificate(true);
-            link.complain(&error);
-            return Round::Failed;
-        }
+async fn connect<W: EventWriter>(
+    link: &mut Link<W>,
+    choice: &mut Choice,
+    targets: &[Receiver],
+    index: usize,
+    config: Arc<ClientConfig>,
+    tls: &TlsSource,
+) -> Connected {
+    let endpoint = &targets[index].endpoint;
+    let (mut stop, dial) = (link.stop.clone(), Arc::clone(&link.dial));
+    let dialled = tokio::select! {
+        biased;
+        () = over(&mut stop) => return Connected::Done,
+        dialled = dial.dial(endpoint, Arc::clone(&config), link.settings.connect_timeout) => dialled,
     };
-    let mut refusals = 0;
-    for (index, endpoint) in targets.iter().enumerate() {
-        if link.is_done() {
-            return Round::Over;
-        }
-        let (mut stop, dial) = (link.stop.clone(), Arc::clone(&link.dial));
-        let dialled = tokio::select! {
-            biased;
-            () = over(&mut stop) => return Round::Over,
-            dialled = dial.dial(endpoint, Arc::clone(&config), link.settings.connect_timeout) => dialled,
-        };
-        let begun = Instant::now();
-        let lost = match dialled {
-            Ok(dialled) => match serve(link, index, endpoint, dialled).await {
-                Ended::Done => return Round::Over,
-                Ended::Lost(lost) => lost,
+    let begun = Instant::now();
+    let lost = match dialled {
+        Ok(dialled) => match serve(link, choice, targets, index, dialled, tls).await {
+            Ended::Done => return Connected::Done,
+            Ended::Left => {
+                tracing::info!(%endpoint, "left for a receiver of a better site");
+                return Connected::Ended;
+            }
+            Ended::Witnessed => {
+                choice.succeeded(index);
+                link.suspicion.witnessed(index);
+                return Connected::Ended;
+            }
+            Ended::Lost(lost) => lost,
+        },
+        Err(fault) => Lost {
+            refused: fault.is_refusal(),
+            worked: false,
+            idle: false,
+            blamed: None,
+            error: {
+                let reached = matches!(fault, Fault::Closed(_));
+                let code = if reached { Code::ReceiverLost } else { Code::ReceiverUnreachable };
+                fault.into_error(endpoint, code)
             },
-            Err(fault) => Lost {
-                refused: fault.is_refusal(),
-                worked: false,
-                idle: false,
-                error: {
-                    let reached = matches!(fault, Fault::Closed(_));
-                    let code = if reached { Code::ReceiverLost } else { Code::ReceiverUnreachable };
-                    fault.into_error(endpoint, code)
-                },
-            },
-        };
-        let lasted = begun.elapsed();
-        if lost.idle && lasted >= IDLE_AFTER {
-            tracing::info!(%endpoint, lasted_s = lasted.as_secs(), "the receiver closed the idle connection");
-            return Round::Worked { stable: true };
-        }
-        link.status.failed(index, &lost.error, lost.refused);
-        link.complain(&lost.error);
-        if lost.worked {
-            return Round::Worked { stable: lasted >= STABLE_AFTER };
-        }
-        refusals += usize::from(lost.refused);
+        },
+    };
+    let lasted = begun.elapsed();
+    if lost.idle && lasted >= IDLE_AFTER {
+        tracing::info!(%endpoint, lasted_s = lasted.as_secs(), "the receiver closed the idle connection");
+        choice.succeeded(index);
+        choice.lasted(index);
+        link.complaints.reset();
+        return Connected::Idle;
     }
-    link.status.held_by_certificate(refusals > 0);
-    if refusals < targets.len() {
-        return Round::Failed;
+    link.status.failed(index, &lost.error, lost.refused);
+    link.complain(&lost.error);
+    if lost.worked && lasted >= STABLE_AFTER {
+        choice.lasted(index);
+        link.complaints.reset();
     }
-    link.refused = Some(config);
-    Round::Refused
+    if lost.refused {
+        choice.refused(index, Instant::now());
+        link.refused = Some(config);
+    } else {
+        choice.failed(index, Instant::now());
+    }
+    judge(link, lost.blamed).await;
+    Connected::Ended
 }
 
+/// What a lost connection says about the events that were on their way.
+async fn judge<W: EventWriter>(link: &mut Link<W>, blamed: Option<flight::Unacknowledged>) {
+    let Some(blamed) = blamed else { return link.suspicion.inconclusive() };
+    let durable = *link.durable.borrow();
+    match link.suspicion.failed(blamed, durable, Instant::now()) {
+        Verdict::Open => {}
+        Verdict::ReceiverBroken => link.complain(&Error::new(
+            Code::ReceiversRefuseEvents,
+            format!("neither event {} nor one behind it is acknowledged", link.acknowledged + 1),
+        )),
+        Verdict::Guilty(seq) => {
+            let queue = Arc::clone(&link.queue);
+            match joined(&mut blocking::spawn(move || queue.set_aside(seq))).await {
+                Ok(()) => {
+                    link.acknowledged = link.acknowledged.max(seq);
+                    link.recorded = link.recorded.max(seq);
+                    link.suspicion.passed(seq);
+                    let error = Error::new(Code::EventRefused, format!("event {seq} was set aside"));
+                    link.status.error(&error);
+                    link.complain(&error);
+                }
+                Err(error) => {
+                    link.status.error(&error);
+                    link.complain(&error);
+                }
+            }
+        }
+    }
+}
+
+/// One connection, and probes of better sites beside it.
 async fn serve<W: EventWriter>(
     link: &mut Link<W>,
+    choice: &mut Choice,
+    targets: &[Receiver],
     index: usize,
-    endpoint: &Endpoint,
     dialled: Dialled,
+    tls: &TlsSource,
 ) -> Ended {
     let Dialled { stream, address, protocol } = dialled;
+    let endpoint = &targets[index].endpoint;
     tracing::info!(%endpoint, address, protocol, "connected to the receiver");
     link.status.connected(index, address);
-    let ended = session::run(link, endpoint, stream).await;
+    choice.begin(index);
+    let (leave, left) = watch::channel(false);
+    let probing = Probing {
+        dial: Arc::clone(&link.dial),
+        bound: link.settings.connect_timeout,
+        every: PROBE_EVERY.min(link.settings.return_after / 2),
+    };
+    let ended = tokio::select! {
+        biased;
+        ended = session::run(link, endpoint, stream, left) => ended,
+        () = probing.run(choice, targets, index, tls, &leave) => unreachable!("probing never ends"),
+    };
     link.status.disconnected(index);
     ended
+}
+
+/// Looks whether a better site is well again.
+struct Probing {
+    dial: Arc<dyn Dial>,
+    bound: Duration,
+    every: Duration,
+}
+
+impl Probing {
+    /// Probes until dropped; says so once to `leave` where a better receiver was healthy for long enough.
+    async fn run(
+        self,
+        choice: &mut Choice,
+        targets: &[Receiver],
+        index: usize,
+        tls: &TlsSource,
+        leave: &watch::Sender<bool>,
+    ) {
+        while let Some(candidate) = choice.to_probe(index) {
+            sleep(self.every).await;
+            let endpoint = &targets[candidate].endpoint;
+            let healthy = match configuration(tls).await {
+                Ok(config) => self.dial.dial(endpoint, config, self.bound).await.is_ok(),
+                Err(_) => false,
+            };
+            tracing::debug!(%endpoint, healthy, "probed");
+            if choice.probed(candidate, healthy, Instant::now()) {
+                leave.send_replace(true);
+                break;
+            }
+        }
+        pending::<()>().await;
+    }
+}
+
+/// Why a pause ended.
+enum Pause {
+    /// Its time is over.
+    Over,
+    /// The refused certificate was replaced.
+    Replaced,
+    /// The uplink is to stop, or to drain.
+    Stop,
+    /// Nobody is there any more for whom to work.
+    Abandoned,
+}
+
+async fn pause<W>(link: &mut Link<W>, tls: &TlsSource, until: Instant) -> Pause {
+    let refused = link.refused.take();
+    let pause = tokio::select! {
+        biased;
+        changed = link.stop.changed() => if changed.is_ok() { Pause::Stop } else { Pause::Abandoned },
+        () = replaced(tls, refused.clone()) => return Pause::Replaced,
+        () = sleep_until(until) => Pause::Over,
+    };
+    link.refused = refused;
+    pause
 }
 
 /// Returns when there is another configuration than the refused one. One that cannot be read is none: files are replaced

@@ -4,8 +4,9 @@
 //! acknowledgements come in, and while the queue records earlier ones. Each of these is cancelled without loss.
 
 use super::feeder::{EventWriter, Feeder, Prepared};
-use super::flight::Flight;
+use super::flight::{Flight, Unacknowledged};
 use super::lumberjack::{Decoder, Frame, Limits};
+use super::suspicion::Plan;
 use super::{Link, Stop, joined, over};
 use crate::blocking;
 use crate::error::{Code, Error, Result};
@@ -16,6 +17,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -25,13 +27,21 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Wait before a queue that could not be read is asked again.
 const QUEUE_RETRY: Duration = Duration::from_secs(5);
 
+/// A receiver that is alive, takes nothing more in and acknowledges nothing is left after so many times `ack_timeout`:
+/// another one may be better off, and where there is none, nothing is lost by asking anew.
+const STUCK_TIMES: u32 = 5;
+
 /// Acknowledgements are six bytes long; hundreds of them fit.
 const READ_BYTES: usize = 4096;
 
 /// How a connection ended.
 pub(super) enum Ended {
-    /// On purpose.
+    /// On purpose, and for good.
     Done,
+    /// On purpose, for a better receiver; nothing was on its way.
+    Left,
+    /// The witness was acknowledged.
+    Witnessed,
     /// By a failure.
     Lost(Lost),
 }
@@ -45,6 +55,8 @@ pub(super) struct Lost {
     pub worked: bool,
     /// It closed the connection while nothing was on its way: many receivers do so after a time of silence.
     pub idle: bool,
+    /// What was on its way, oldest window, where the receiver ended the connection for what it got or fell silent.
+    pub blamed: Option<Unacknowledged>,
 }
 
 type Preparing<W> = JoinHandle<(Feeder<W>, Result<Option<Prepared>>)>;
@@ -55,8 +67,14 @@ struct Outgoing {
     written: usize,
 }
 
-/// Sends and reads until the connection ends.
-pub(super) async fn run<W, S>(link: &mut Link<W>, endpoint: &Endpoint, stream: S) -> Ended
+/// Sends and reads until the connection ends. Once `leave` is true no window is begun any more, and the connection ends
+/// when those on their way are acknowledged.
+pub(super) async fn run<W, S>(
+    link: &mut Link<W>,
+    endpoint: &Endpoint,
+    stream: S,
+    leave: watch::Receiver<bool>,
+) -> Ended
 where
     W: EventWriter,
     S: AsyncRead + AsyncWrite + Unpin,
@@ -64,17 +82,23 @@ where
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut background = Background { preparing: None, recording: None };
     let mut worked = false;
-    let ended = exchange(link, &mut background, &mut worked, &mut reader, &mut writer).await;
+    let mut flight = Flight::default();
+    let ended =
+        exchange(link, &mut background, &mut worked, &mut flight, leave, &mut reader, &mut writer).await;
     background.settle(link).await;
-    if let Err(failure) = ended {
-        let idle = matches!(failure, Failure::Closed { idle: true });
-        let (refused, error) = failure.tell(endpoint);
-        link.cautious = matches!(error.code(), Code::ReceiverSilent);
-        return Ended::Lost(Lost { error, refused, worked, idle });
-    }
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(failure) => {
+            let idle = matches!(failure, Failure::Closed { idle: true });
+            let blamed = flight.oldest().filter(|_| failure.is_by_the_receiver());
+            let (refused, error) = failure.tell(endpoint);
+            link.cautious = matches!(error.code(), Code::ReceiverSilent);
+            return Ended::Lost(Lost { error, refused, worked, idle, blamed });
+        }
+    };
     // The receiver learns that nothing was cut off. Everything is acknowledged or will be sent again.
     let _ = timeout(CLOSE_TIMEOUT, writer.shutdown()).await;
-    Ended::Done
+    ended
 }
 
 /// What ends a connection.
@@ -87,6 +111,8 @@ enum Failure {
     Garbage(String),
     /// Nothing came although something was on its way.
     Silent(Duration),
+    /// Signs of life came, and no acknowledgement.
+    Stuck(Duration),
 }
 
 impl Failure {
@@ -94,6 +120,14 @@ impl Failure {
         match Fault::from_io(error) {
             Fault::Closed(_) => Self::Closed { idle: flight.is_empty() },
             fault => Self::Broken(fault),
+        }
+    }
+
+    /// Whether the receiver may have done it for what it got, and not the network, or a receiver that is only slow.
+    fn is_by_the_receiver(&self) -> bool {
+        match self {
+            Self::Closed { .. } | Self::Garbage(_) | Self::Silent(_) => true,
+            Self::Broken(_) | Self::Stuck(_) => false,
         }
     }
 
@@ -106,6 +140,10 @@ impl Failure {
             Self::Garbage(what) => (false, Error::new(Code::ReceiverGarbage, format!("{endpoint}: {what}"))),
             Self::Silent(wait) => {
                 let what = format!("{endpoint} gave no sign of life for {} s", wait.as_secs());
+                (false, Error::new(Code::ReceiverSilent, what))
+            }
+            Self::Stuck(wait) => {
+                let what = format!("{endpoint} is alive, but acknowledged nothing for {} s", wait.as_secs());
                 (false, Error::new(Code::ReceiverSilent, what))
             }
         }
@@ -121,8 +159,9 @@ struct Background<W> {
 impl<W: EventWriter> Background<W> {
     fn prepare(&mut self, link: &mut Link<W>, after: u64, buffer: Vec<u8>) {
         let mut feeder = link.feeder.take().expect("there is one feeder, and it is at rest");
+        let limit = link.suspicion.limit();
         self.preparing = Some(blocking::spawn(move || {
-            let prepared = feeder.prepare(after, buffer);
+            let prepared = feeder.prepare(after, limit, buffer);
             (feeder, prepared)
         }));
     }
@@ -167,36 +206,53 @@ async fn exchange<W: EventWriter>(
     link: &mut Link<W>,
     background: &mut Background<W>,
     worked: &mut bool,
+    flight: &mut Flight,
+    mut leave: watch::Receiver<bool>,
     reader: &mut (impl AsyncRead + Unpin),
     writer: &mut (impl AsyncWrite + Unpin),
-) -> Result<(), Failure> {
+) -> Result<Ended, Failure> {
     let acknowledges = link.settings.format == StreamFormat::Lumberjack;
-    let windows = if link.cautious { 1 } else { link.settings.windows_in_flight.max(1) };
+    let witness = match link.suspicion.plan() {
+        Plan::Witness { after } => Some(after),
+        Plan::Plain | Plan::Narrow(_) | Plan::Retrial { .. } => None,
+    };
     let mut stop = link.stop.clone();
     let mut stopped = std::pin::pin!(async move { over(&mut stop).await });
     let mut decoder = Decoder::new(Limits::SENDER);
-    let mut flight = Flight::default();
     let mut input = [0; READ_BYTES];
     let mut outgoing: Option<Outgoing> = None;
     let mut prepared: Option<Prepared> = None;
     let mut spare = Vec::new();
     // Events up to this one are sent or prepared on this connection.
-    let mut position = link.acknowledged;
+    let mut position = witness.unwrap_or(link.acknowledged);
     // The queue had nothing when it was asked last.
     let mut exhausted = false;
     // Nobody writes to the queue any more.
     let mut complete = false;
     let mut ask_again: Option<Instant> = None;
     let mut life = Instant::now();
+    // The receiver acknowledged something, or took something in.
+    let mut progress = life;
+    let stuck_after = link.settings.ack_timeout * STUCK_TIMES;
     loop {
+        let windows = match link.suspicion.limit() {
+            None if !link.cautious => link.settings.windows_in_flight.max(1),
+            _ => 1,
+        };
+        let leaving = *leave.borrow_and_update();
+        if leaving && outgoing.is_none() && flight.is_empty() {
+            return Ok(Ended::Left);
+        }
         if outgoing.is_none()
             && flight.len() < windows
+            && !leaving
             && let Some(Prepared { window, bytes, rules }) = prepared.take()
         {
             link.status.sent(u64::from(window.len()), window.count_up_to(link.sent), &rules);
             link.sent = link.sent.max(window.last_seq().expect("a prepared window has events"));
             if flight.is_empty() {
                 life = Instant::now();
+                progress = life;
             }
             flight.push(window);
             link.status.in_flight(flight.len());
@@ -206,7 +262,9 @@ async fn exchange<W: EventWriter>(
         if exhausted && link.durable.borrow().has_changed() {
             exhausted = false;
         }
-        if prepared.is_none() && background.preparing.is_none() && !exhausted && ask_again.is_none() {
+        let asked = witness.is_some_and(|after| position > after);
+        if prepared.is_none() && background.preparing.is_none() && !exhausted && !asked && ask_again.is_none()
+        {
             // Seen before the queue is asked: what becomes durable meanwhile is a change.
             link.durable.mark_unchanged();
             background.prepare(link, position, std::mem::take(&mut spare));
@@ -214,19 +272,21 @@ async fn exchange<W: EventWriter>(
         background.record(link);
         let draining = matches!(*link.stop.borrow(), Stop::Drain { .. });
         if draining && exhausted && flight.is_empty() && background.recording.is_none() {
-            return Ok(());
+            return Ok(Ended::Done);
         }
         // In this order none can keep the others from their turn: what the program itself does (work in the background,
         // news of the queue and of a stop) ends by itself, writing ends when so many windows are in flight, and only then
         // comes what a receiver sends, which could go on for ever. Its timeout may wait behind it: it is alive.
         tokio::select! {
             biased;
-            () = &mut stopped => return Ok(()),
+            () = &mut stopped => return Ok(Ended::Done),
             changed = link.stop.changed() => {
                 if changed.is_err() {
-                    return Ok(());
+                    return Ok(Ended::Done);
                 }
             }
+            // Its sender lives as long as this connection.
+            _ = leave.changed(), if !leaving => {}
             (seq, result) = handle(background.recording.as_mut()) => {
                 background.recording = None;
                 Background::recorded(link, seq, result);
@@ -257,17 +317,18 @@ async fn exchange<W: EventWriter>(
             },
             step = advance(writer, outgoing.as_mut()), if outgoing.is_some() => {
                 life = Instant::now();
-                if step.map_err(|error| Failure::io(&error, &flight))? {
+                progress = life;
+                if step.map_err(|error| Failure::io(&error, flight))? {
                     let bytes = outgoing.take().expect("it was advanced").bytes;
                     link.status.written(bytes.len());
                     spare = bytes;
                     if !acknowledges {
-                        *worked |= delivered(link, &mut flight);
+                        *worked |= delivered(link, flight);
                     }
                 }
             }
             read = reader.read(&mut input) => {
-                let bytes = match read.map_err(|error| Failure::io(&error, &flight))? {
+                let bytes = match read.map_err(|error| Failure::io(&error, flight))? {
                     0 => return Err(Failure::Closed { idle: flight.is_empty() }),
                     length => &input[..length],
                 };
@@ -277,7 +338,13 @@ async fn exchange<W: EventWriter>(
                     while let Some(frame) = decoder.next().map_err(|garbage| Failure::Garbage(garbage.to_string()))? {
                         let Frame::Ack(sequence) = frame else { continue };
                         let news = flight.acknowledge(sequence).map_err(|error| Failure::Garbage(error.to_string()))?;
-                        *worked |= acknowledged(link, news);
+                        if witness.is_some() && news.is_some() {
+                            return Ok(Ended::Witnessed);
+                        }
+                        if acknowledged(link, news) {
+                            *worked = true;
+                            progress = life;
+                        }
                     }
                     link.status.in_flight(flight.len());
                 }
@@ -285,6 +352,7 @@ async fn exchange<W: EventWriter>(
             () = sleep_until(life + link.settings.ack_timeout), if !flight.is_empty() => {
                 return Err(Failure::Silent(link.settings.ack_timeout));
             }
+            () = sleep_until(progress + stuck_after), if !flight.is_empty() => return Err(Failure::Stuck(stuck_after)),
             () = until(ask_again), if ask_again.is_some() => ask_again = None,
         }
     }
@@ -294,6 +362,7 @@ async fn exchange<W: EventWriter>(
 fn acknowledged<W>(link: &mut Link<W>, news: Option<(u64, u64)>) -> bool {
     let Some((events, seq)) = news else { return false };
     link.acknowledged = seq;
+    link.suspicion.passed(seq);
     link.status.acknowledged(events, seq);
     true
 }

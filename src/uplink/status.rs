@@ -1,7 +1,8 @@
 //! What the uplink shows of itself: cheap to update, read as a [`Snapshot`] by `status`, the health check and metrics.
 
+use super::choice::Breaker;
 use crate::clock::{Clock, SystemClock};
-use crate::settings::Endpoint;
+use crate::settings::Receiver;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,6 +13,9 @@ use tokio::time::Instant;
 /// sent and nothing was acknowledged for so long. Shorter outages are a restart of the receiver, which the spool is
 /// there for.
 pub const UNHEALTHY_AFTER: Duration = Duration::from_secs(300);
+
+/// A receiver that lets events wait for so long is slow.
+pub const SLOW_AFTER: Duration = Duration::from_secs(10);
 
 /// What is known of one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +53,10 @@ pub enum EndpointState {
 pub struct EndpointStatus {
     /// `host:port`.
     pub endpoint: String,
+    /// Its site, where it has one.
+    pub site: Option<String>,
+    /// Its circuit breaker.
+    pub breaker: Breaker,
     /// Its state.
     #[serde(flatten)]
     pub state: EndpointState,
@@ -72,6 +80,8 @@ pub struct Snapshot {
     pub in_use: Option<String>,
     /// Unix time since when it is in use.
     pub connected_since_s: Option<i64>,
+    /// The receiver in use is alive, but what was sent waits for an acknowledgement for longer than [`SLOW_AFTER`].
+    pub slow: bool,
     /// Our certificate is missing, unusable or refused: events are held until that is mended.
     pub held_by_certificate: bool,
     /// Windows sent and not wholly acknowledged.
@@ -127,14 +137,25 @@ impl Status {
         inner.expect("the sender is this status itself").snapshot()
     }
 
-    pub(super) fn begin(&self, endpoints: &[Endpoint]) {
-        let never = |endpoint: &Endpoint| EndpointStatus {
-            endpoint: endpoint.to_string(),
+    pub(super) fn begin(&self, receivers: &[Receiver]) {
+        let never = |receiver: &Receiver| EndpointStatus {
+            endpoint: receiver.endpoint.to_string(),
+            site: receiver.site.clone(),
+            breaker: Breaker::Closed,
             state: EndpointState::NeverTried,
         };
         self.0.send_modify(|inner| {
-            inner.snapshot.endpoints = endpoints.iter().map(never).collect();
+            inner.snapshot.endpoints = receivers.iter().map(never).collect();
             inner.without_since = Some(Instant::now());
+        });
+    }
+
+    /// All breakers, in the order of the receivers.
+    pub(super) fn breakers(&self, breakers: &[Breaker]) {
+        self.change(|snapshot| {
+            for (endpoint, &breaker) in snapshot.endpoints.iter_mut().zip(breakers) {
+                endpoint.breaker = breaker;
+            }
         });
     }
 
@@ -228,7 +249,9 @@ impl Status {
 
 impl Inner {
     fn snapshot(&self) -> Snapshot {
-        Snapshot { healthy: self.healthy(), ..self.snapshot.clone() }
+        let waits = self.waiting_since.is_some_and(|since| since.elapsed() >= SLOW_AFTER);
+        let slow = waits && self.snapshot.in_use.is_some();
+        Snapshot { healthy: self.healthy(), slow, ..self.snapshot.clone() }
     }
 
     fn healthy(&self) -> bool {
@@ -250,7 +273,7 @@ mod tests {
     async fn health_ends_when_no_connection_comes_about_and_returns_with_one() {
         let status = Status::default();
         assert!(status.healthy(), "not begun");
-        status.begin(&[Endpoint { host: "a".to_owned(), port: 1 }]);
+        status.begin(&["a:1".parse().unwrap()]);
         assert!(status.healthy());
         status.failed(0, &Error::new(Code::ClientRefused, "no"), true);
         tokio::time::advance(UNHEALTHY_AFTER).await;
@@ -265,7 +288,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn health_ends_where_receivers_take_connections_but_no_events() {
         let status = Status::default();
-        status.begin(&[Endpoint { host: "a".to_owned(), port: 1 }]);
+        status.begin(&["a:1".parse().unwrap()]);
         for _ in 0..6 {
             assert!(status.healthy());
             status.connected(0, "127.0.0.1:1".to_owned());
@@ -287,16 +310,16 @@ mod tests {
     #[test]
     fn a_snapshot_survives_the_way_through_a_file() {
         let status = Status::default();
-        status.begin(&[
-            Endpoint { host: "a".to_owned(), port: 1 },
-            Endpoint { host: "::1".to_owned(), port: 2 },
-        ]);
+        status.begin(&["a:1".parse().unwrap(), "ber/[::1]:2".parse().unwrap()]);
         status.connected(1, "[::1]:2".to_owned());
         status.failed(0, &Error::new(Code::ClientRefused, "no"), true);
         status.sent(3, 1, &[("rfc5424", 2)]);
         let snapshot = status.snapshot();
         let text = serde_json::to_string(&snapshot).unwrap();
-        assert!(text.contains(r#""endpoint":"a:1","state":"refused""#), "{text}");
+        assert!(
+            text.contains(r#""endpoint":"a:1","site":null,"breaker":"closed","state":"refused""#),
+            "{text}"
+        );
         assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot);
     }
 }

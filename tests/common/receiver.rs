@@ -28,6 +28,8 @@ pub enum Manner {
     HalfAndGone,
     /// Reads so many events and hangs up.
     GoneAfter(usize),
+    /// Takes all but the event with this body, on which it hangs up.
+    Refuses(&'static str),
 }
 
 /// An event that came.
@@ -197,6 +199,10 @@ fn serve(
                     seen += 1;
                     state.0.lock().unwrap().came += 1;
                     state.1.notify_all();
+                    if matches!(manner, Manner::Refuses(body) if window.1.last().is_some_and(|got| got.body == body))
+                    {
+                        return Ok(());
+                    }
                     if matches!(manner, Manner::GoneAfter(after) if seen >= after) {
                         return Ok(());
                     }
@@ -214,7 +220,9 @@ fn serve(
                 stream.flush()
             };
             match manner {
-                Manner::Good | Manner::GoneAfter(_) => answer(&mut stream, &mut events, count)?,
+                Manner::Good | Manner::GoneAfter(_) | Manner::Refuses(_) => {
+                    answer(&mut stream, &mut events, count)?;
+                }
                 Manner::Slow(wait) => {
                     stream.write_all(&ack(0))?;
                     stream.flush()?;

@@ -117,7 +117,11 @@ impl Schedule {
             }
         });
         let partitions = partitions.collect();
-        let endpoint = |host: usize| Endpoint { host: format!("receiver-{host}"), port: 443 };
+        let sites = ["ber", "erl"];
+        let receiver = |number: usize| settings::Receiver {
+            site: Some(sites[number * sites.len() / RECEIVERS].to_owned()),
+            endpoint: Endpoint { host: format!("receiver-{number}"), port: 443 },
+        };
         Self {
             lives,
             crashes,
@@ -133,13 +137,15 @@ impl Schedule {
                 state_sync_interval: chance.of(&[Duration::ZERO, Duration::from_secs(1 << 20)]),
             },
             uplink: settings::Uplink {
-                concentrators: (0..RECEIVERS).map(endpoint).collect(),
+                concentrators: (0..RECEIVERS).map(receiver).collect(),
                 compression: chance.of(&[0, 0, 3]),
                 window_events: chance.within(1, 20) as usize,
                 windows_in_flight: chance.within(1, 4) as usize,
                 connect_timeout: Duration::from_secs(2),
                 ack_timeout: Duration::from_secs(chance.within(5, 20)),
                 max_backoff: Duration::from_secs(chance.within(1, 10)),
+                return_after: Duration::from_secs(chance.within(1, 30)),
+                refuse_after: Duration::from_secs(chance.within(1, 30)),
                 ..settings::Uplink::default()
             },
             sync_interval: Duration::from_millis(chance.of(&[0, 10, 100])),
@@ -199,6 +205,10 @@ impl Queue for Watched {
         self.world.note(Happened::Acknowledged(seq));
         self.world.oracle().acknowledged(seq);
         self.outgoing.acknowledge(seq)
+    }
+
+    fn set_aside(&self, seq: u64) -> Result<()> {
+        panic!("event {seq} is to be set aside, and no receiver here refuses an event for what it is");
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod disk;
 mod failures;
 mod model;
 mod plain;
+mod refused;
 mod tool;
 
 use super::{Options, Spool};

@@ -31,6 +31,10 @@ impl Queue for Large {
         0
     }
 
+    fn set_aside(&self, _seq: u64) -> Result<()> {
+        unreachable!("nothing is refused here")
+    }
+
     fn acknowledge(&self, _seq: u64) -> Result<()> {
         Ok(())
     }
@@ -41,7 +45,7 @@ fn windows(sizes: Vec<usize>, writer: impl EventWriter, settings: &settings::Upl
     let queue = Arc::new(Large { sizes });
     let mut feeder = Feeder::new(queue, writer, settings);
     let (mut seq, mut windows) = (0, Vec::new());
-    while let Some(prepared) = feeder.prepare(seq, Vec::new()).unwrap() {
+    while let Some(prepared) = feeder.prepare(seq, None, Vec::new()).unwrap() {
         seq = prepared.window.last_seq().unwrap();
         assert_eq!(prepared.rules, [("plain", u64::from(prepared.window.len()))]);
         windows.push((prepared.window.len(), prepared.bytes));
@@ -82,8 +86,8 @@ fn a_message_above_every_bound_has_a_window_of_its_own() {
 fn figures_by_rule_count_an_event_once_although_it_is_prepared_again() {
     let queue = Arc::new(Large { sizes: vec![10; 10] });
     let mut feeder = Feeder::new(queue, PlainWriter("c"), &settings());
-    assert_eq!(feeder.prepare(0, Vec::new()).unwrap().unwrap().rules, [("plain", 10)]);
-    assert_eq!(feeder.prepare(4, Vec::new()).unwrap().unwrap().rules, []);
+    assert_eq!(feeder.prepare(0, None, Vec::new()).unwrap().unwrap().rules, [("plain", 10)]);
+    assert_eq!(feeder.prepare(4, None, Vec::new()).unwrap().unwrap().rules, []);
 }
 
 /// Makes much of little, as JSON does of control characters.

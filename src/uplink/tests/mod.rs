@@ -1,10 +1,13 @@
 //! The uplink against receivers that the tests play themselves: `session` and `model` over a pipe with a paused clock,
-//! `network` over real TLS on loopback; `feeder` without any.
+//! `network` over real TLS on loopback; `refusal` and `sites` over pipes that a scripted network hands out; `feeder` without any.
 
 mod feeder;
 mod model;
 mod network;
+mod refusal;
+mod scripted;
 mod session;
+mod sites;
 
 use super::*;
 use crate::batch::{Batch, Origin, Transport};
@@ -16,6 +19,7 @@ use std::sync::Mutex;
 pub(super) struct MemoryQueue {
     messages: Mutex<Vec<Vec<u8>>>,
     acknowledged: watch::Sender<u64>,
+    pub set_aside: Mutex<Vec<u64>>,
     durable: watch::Sender<u64>,
     /// Events in one chunk at most, so that windows are made of several.
     chunk: usize,
@@ -26,6 +30,7 @@ impl MemoryQueue {
         let queue = Arc::new(Self {
             messages: Mutex::default(),
             acknowledged: watch::Sender::new(0),
+            set_aside: Mutex::default(),
             durable: watch::Sender::new(0),
             chunk: 7,
         });
@@ -81,6 +86,11 @@ impl Queue for MemoryQueue {
         });
         Ok(())
     }
+
+    fn set_aside(&self, seq: u64) -> Result<()> {
+        self.set_aside.lock().unwrap().push(seq);
+        self.acknowledge(seq)
+    }
 }
 
 /// What outlives a connection, at the start of an uplink to one endpoint.
@@ -91,7 +101,7 @@ pub(super) fn link(
 ) -> Link<PlainWriter> {
     let acknowledged = queue.acknowledged();
     let status = Arc::new(Status::default());
-    status.begin(&[Endpoint { host: "receiver".to_owned(), port: 443 }]);
+    status.begin(&["receiver:443".parse().unwrap()]);
     Link {
         feeder: Some(Feeder::new(Arc::clone(&queue), PlainWriter("c"), &settings)),
         queue,
@@ -102,6 +112,7 @@ pub(super) fn link(
         sent: acknowledged,
         cautious: false,
         dial: Arc::new(Network),
+        suspicion: Suspicion::new(settings.refuse_after),
         settings,
         status,
         refused: None,

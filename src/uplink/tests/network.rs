@@ -6,6 +6,7 @@ use crate::incubator::store::Bounds;
 use crate::incubator::{Config, Incubator};
 use crate::pki::testing::{Ca, valid};
 use crate::tls;
+use crate::uplink::choice::Breaker;
 use crate::uplink::lumberjack::{Decoder, Frame, Limits, ack};
 use crate::uplink::status::EndpointState;
 use serde_json::Value;
@@ -58,8 +59,8 @@ impl Running {
     }
 }
 
-fn endpoint(address: &SocketAddr) -> Endpoint {
-    Endpoint { host: address.ip().to_string(), port: address.port() }
+fn endpoint(address: &SocketAddr) -> Receiver {
+    address.to_string().parse().unwrap()
 }
 
 fn always(config: Arc<ClientConfig>) -> TlsSource {
@@ -124,7 +125,7 @@ async fn each_client_is_shown_its_own_events_and_all_of_them() {
     let mut tasks = Vec::new();
     for (name, count, compression) in [("one", 1234, 0), ("two", 567, 6)] {
         let tls = ca.client_config(name);
-        let mut confirmations = Confirmations::new(endpoint(&stage.confirmations), Arc::clone(&tls));
+        let mut confirmations = Confirmations::new(endpoint(&stage.confirmations).endpoint, Arc::clone(&tls));
         let stream = stage.stream;
         tasks.push(tokio::spawn(async move {
             let cursor = confirmations.cursor_now().await.unwrap();
@@ -275,29 +276,22 @@ async fn the_next_endpoint_is_tried_where_one_does_not_take_events() {
 }
 
 #[tokio::test]
-async fn only_where_all_receivers_refuse_us_the_next_try_waits_for_people() {
+async fn receivers_that_refuse_us_are_left_alone_and_others_are_not() {
     let (ca, other) = (Ca::new(), Ca::new());
     let (refusing, _connections) = receiver(&ca).await;
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let foreign = always(tls::client_config(&other.client("client", valid()), &ca.roots()).unwrap());
-    let mut backoff = Backoff::new(Duration::from_secs(1));
-    for (targets, expected) in [
-        (vec![refusing, refusing], Round::Refused),
-        // The other one may take us as soon as it is there.
-        (vec![refusing, closed], Round::Failed),
-        (vec![closed], Round::Failed),
-    ] {
+    for targets in [vec![refusing], vec![refusing, closed]] {
         let queue = MemoryQueue::new(1);
-        let mut link = link(Arc::<MemoryQueue>::clone(&queue), queue.durable(), settings());
-        let (_running, stop) = watch::channel(Stop::Running);
-        link.stop = stop;
-        let targets: Vec<_> = targets.iter().map(endpoint).collect();
-        link.status.begin(&targets);
-        let round = round(&mut link, &targets, &foreign).await;
-        assert_eq!(round, expected);
-        assert_eq!(link.status.snapshot().held_by_certificate, targets[0].port == refusing.port());
-        let wait = round.wait(&mut backoff).unwrap();
-        assert_eq!(wait == REFUSED_WAIT, expected == Round::Refused, "{wait:?}");
+        let running = Running::start(&queue, &targets, "c", Arc::clone(&foreign), settings());
+        let snapshot = running.status.wait_for(|snapshot| snapshot.held_by_certificate).await;
+        assert!(matches!(snapshot.endpoints[0].state, EndpointState::Refused { .. }), "{snapshot:?}");
+        if let Some(other) = snapshot.endpoints.get(1) {
+            // It may take us as soon as it is there, so it is tried again and again.
+            let EndpointState::Failing { .. } = other.state else { panic!("{other:?}") };
+            running.status.wait_for(|snapshot| snapshot.endpoints[1].breaker == Breaker::HalfOpen).await;
+        }
+        assert_eq!(queue.acknowledged(), 0);
     }
 }
 

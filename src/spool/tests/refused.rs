@@ -1,0 +1,101 @@
+//! Events that receivers refuse.
+
+use super::disk::Disk;
+use super::{batch, message, options, origin, read_all};
+use crate::error::Code;
+use crate::spool::refused::{self, MAX_BYTES, NAME, Refused, SetAside};
+use crate::spool::tool::Inspector;
+use crate::spool::{Append, Queue, Spool};
+use std::path::Path;
+use std::sync::Arc;
+
+const DIR: &str = "/spool";
+
+fn open(disk: &Disk) -> Spool {
+    Spool::open_on(Arc::new(disk.clone()), Path::new(DIR), options()).unwrap().0
+}
+
+fn set_aside(disk: &Disk) -> Vec<u64> {
+    let mut seqs = Vec::new();
+    let inspector = Inspector::open_on(Arc::new(disk.clone()), Path::new(DIR)).unwrap();
+    let count = inspector
+        .export_refused(|seq, from, text| {
+            assert_eq!((from, text), (origin(seq), &*message(seq)));
+            seqs.push(seq);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(count, seqs.len() as u64);
+    assert_eq!(inspector.overview().unwrap().refused.events, count);
+    seqs
+}
+
+#[test]
+fn a_refused_event_is_on_the_disk_before_it_leaves_the_queue() {
+    let disk = Disk::new(1);
+    let spool = open(&disk);
+    spool.append(batch(1, 20)).unwrap();
+    spool.sync().unwrap();
+    spool.acknowledge(4).unwrap();
+    spool.set_aside(5).unwrap();
+    assert_eq!((spool.acknowledged(), spool.status().refused.events), (5, 1));
+    assert_eq!(read_all(&spool, 0), (6..=20).collect::<Vec<_>>());
+    disk.power_cut();
+    drop(spool);
+    // Whatever the power cut undid of the acknowledgement, the event is in its place, and is not put there twice.
+    let spool = open(&disk);
+    assert_eq!(spool.status().refused.events, 1);
+    spool.set_aside(5).unwrap();
+    spool.set_aside(6).unwrap();
+    assert_eq!(set_aside(&disk), [5, 6]);
+    assert_eq!(read_all(&spool, 0), (7..=20).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_event_that_is_not_there_any_more_blocks_nobody() {
+    let spool = open(&Disk::new(1));
+    assert!(matches!(spool.append(batch(1, 1)).unwrap(), Append::Stored { .. }));
+    spool.sync().unwrap();
+    spool.acknowledge(1).unwrap();
+    spool.set_aside(1).unwrap();
+    assert_eq!(spool.status().refused, Refused::default());
+}
+
+#[test]
+fn damage_in_the_file_costs_what_is_damaged() {
+    let disk = Disk::new(1);
+    let spool = open(&disk);
+    spool.append(batch(1, 9)).unwrap();
+    spool.sync().unwrap();
+    for seq in 1..=3 {
+        spool.set_aside(seq).unwrap();
+    }
+    drop(spool);
+    disk.damage(NAME, |bytes| {
+        let second = memchr::memmem::find(bytes, &message(2)).unwrap();
+        bytes[second] ^= 1;
+        // And an end that a crash tore.
+        bytes.truncate(bytes.len() - 3);
+    });
+    assert_eq!(set_aside(&disk), [1]);
+    let spool = open(&disk);
+    spool.set_aside(4).unwrap();
+    assert_eq!(set_aside(&disk), [1, 4]);
+}
+
+#[test]
+fn a_full_file_takes_no_event_and_the_queue_keeps_it() {
+    let disk = Disk::new(1);
+    let spool = open(&disk);
+    spool.append(batch(1, 2)).unwrap();
+    spool.sync().unwrap();
+    spool.set_aside(1).unwrap();
+    drop(spool);
+    disk.damage(NAME, |bytes| bytes.resize(MAX_BYTES as usize - 10, 0));
+    let spool = open(&disk);
+    assert_eq!(spool.set_aside(2).unwrap_err().code(), Code::SpoolRefusedFull);
+    assert_eq!(read_all(&spool, 0), [2]);
+    let mut refused = refused::load(&disk, Path::new(DIR)).unwrap();
+    let event = (2, &origin(2), &*message(2));
+    assert_eq!(refused.set_aside(&disk, Path::new(DIR), 0, event).unwrap(), SetAside::Full);
+}
