@@ -1,0 +1,131 @@
+//! The load generator: as fast as the forwarder takes it, or at a rate.
+
+use crate::message::{Messages, VARIETY};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// Threads that write to TCP connections, at most; more would only take turns on two processors.
+const THREADS: usize = 4;
+
+/// Messages of one write to a TCP connection where no rate is kept, bounded by [`WRITE_BYTES`].
+const WRITE_MESSAGES: usize = VARIETY;
+
+/// Bytes of one write to a TCP connection where no rate is kept, about.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// Beat of a paced sender. What is due is sent in one go, as a busy sender does.
+const BEAT: Duration = Duration::from_millis(1);
+
+/// As progress: send no more.
+pub const STOP: u64 = u64::MAX;
+
+/// Opens so many connections.
+pub fn connect(to: SocketAddr, connections: usize) -> io::Result<Vec<TcpStream>> {
+    (0..connections)
+        .map(|_| {
+            let stream = TcpStream::connect(to)?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        })
+        .collect()
+}
+
+/// Writes to all connections in turn for this time; returns how many messages were written. The connections are closed.
+pub fn blast(streams: Vec<TcpStream>, messages: &Messages, time: Duration) -> io::Result<u64> {
+    let threads = streams.len().min(THREADS);
+    let mut shares: Vec<Vec<TcpStream>> = (0..threads).map(|_| Vec::new()).collect();
+    for (index, stream) in streams.into_iter().enumerate() {
+        shares[index % threads].push(stream);
+    }
+    let at_once = (WRITE_BYTES / messages.wire_bytes()).clamp(1, WRITE_MESSAGES);
+    let until = Instant::now() + time;
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = shares
+            .into_iter()
+            .map(|mut share| {
+                scope.spawn(move || {
+                    let mut sent = 0;
+                    while Instant::now() < until {
+                        for stream in &mut share {
+                            let (bytes, count) = messages.lines(sent, at_once);
+                            stream.write_all(bytes)?;
+                            sent += count;
+                        }
+                    }
+                    Ok::<_, io::Error>(sent as u64)
+                })
+            })
+            .collect();
+        writers.into_iter().map(|writer| writer.join().expect("a writer does not panic")).sum()
+    })
+}
+
+/// Calls `send` for each message that is due, with its number, at this rate for this time.
+///
+/// A sender that was held up sends what is due at once: the rate is kept over the whole time. `progress` is how many were
+/// sent; where it is set to [`STOP`], no more are.
+fn paced(
+    rate: u64,
+    time: Duration,
+    progress: &AtomicU64,
+    mut send: impl FnMut(usize) -> io::Result<()>,
+) -> io::Result<u64> {
+    let begin = Instant::now();
+    let due_after = |time: Duration| {
+        u64::try_from(u128::from(rate) * time.as_nanos() / 1_000_000_000).expect("fewer than 2^64 messages")
+    };
+    let all = due_after(time);
+    let mut sent = 0;
+    while sent < all && progress.load(Relaxed) != STOP {
+        let due = due_after(begin.elapsed()).min(all);
+        while sent < due {
+            send(sent as usize)?;
+            sent += 1;
+        }
+        // Unless it was told to stop in the meantime.
+        let _ = progress.fetch_update(Relaxed, Relaxed, |now| (now != STOP).then_some(sent));
+        std::thread::sleep(BEAT);
+    }
+    Ok(sent)
+}
+
+/// Sends over TCP at this rate, each message with its time of sending; returns how many.
+pub fn trickle(
+    streams: &[TcpStream],
+    messages: &mut Messages,
+    rate: u64,
+    time: Duration,
+    progress: &AtomicU64,
+) -> io::Result<u64> {
+    let count = streams.len();
+    paced(rate, time, progress, |number| {
+        messages.stamp(number);
+        (&streams[number % count]).write_all(messages.lines(number, 1).0)
+    })
+}
+
+/// Sends over UDP from these sockets in turn at this rate; returns how many datagrams the kernel took.
+pub fn datagrams(
+    sockets: &[UdpSocket],
+    to: SocketAddr,
+    messages: &Messages,
+    rate: u64,
+    time: Duration,
+) -> io::Result<u64> {
+    paced(rate, time, &AtomicU64::new(0), |number| {
+        sockets[number % sockets.len()].send_to(messages.get(number), to).map(drop)
+    })
+}
+
+/// So many UDP sockets, each with an address of its own in 127.0.0.0/8: what so many senders look like.
+pub fn senders(count: usize) -> io::Result<Vec<UdpSocket>> {
+    (0..count)
+        .map(|number| {
+            let number = u32::try_from(number).expect("fewer senders than addresses");
+            let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 0)) + number);
+            UdpSocket::bind((address, 0))
+        })
+        .collect()
+}
