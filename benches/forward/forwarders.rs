@@ -204,7 +204,10 @@ fn certificates(place: &Place) -> [(&'static str, String); 3] {
 
 fn rsyslog(kind: Kind, place: &Place, dir: &Path, port: u16, ask: &Ask) -> io::Result<Command> {
     let queue = match kind {
-        Kind::RsyslogDisk => "queue.type=\"Disk\" queue.filename=\"main\" queue.maxDiskSpace=\"8g\"",
+        // The size counts messages on the disk as well; its default is 50,000.
+        Kind::RsyslogDisk => {
+            "queue.type=\"Disk\" queue.size=\"50000000\" queue.filename=\"main\" queue.maxDiskSpace=\"8g\""
+        }
         Kind::RsyslogAssisted => {
             "queue.type=\"LinkedList\" queue.size=\"100000\" queue.filename=\"main\" queue.maxDiskSpace=\"8g\""
         }
