@@ -13,10 +13,11 @@
 //!    (`UniFi`), an event in brackets (ONTAP), an event type behind a time in seconds (Meraki).
 //! 3. [`cisco`]: a sequence number, a name, a node or a clock's mark, each with a colon or sign of its own, in *front* of
 //!    a timestamp, an uptime or a mnemonic. Without one of these three at its end it is not taken.
-//! 4. [`payload`]: `CEF:`, `LEEF:`, a JSON object, `key=value` pairs or Palo Alto's CSV from the first byte on; each
+//! 4. [`payload`]: `CEF:`, `LEEF:`, a JSON object, `key=value` pairs, Palo Alto's CSV or Snare's event from the first byte on; each
 //!    begins with a sign (`|`, `{`, `=`, a date between commas) that ends what may be a TAG; `CEF:` and `LEEF:` would be
 //!    TAGs, but for the version and the bar behind them.
-//! 5. `UniFi`'s descriptor with a MAC address behind a bare name ([`rfc3164::undated`]); no TAG is followed by one.
+//! 5. `UniFi`'s descriptor with a MAC address behind a bare name ([`rfc3164::undated`]); no TAG is followed by one. AIX's
+//!    `Message forwarded from` ([`rfc3164::forwarded`]).
 //! 6. `tag`: a TAG without any header ([`tag`]).
 //! 7. [`RAW`]: everything else; the body is all that follows PRI.
 //!
@@ -36,7 +37,7 @@ use super::time::When;
 pub use tag::Tag;
 
 /// Every rule with what it reads: the values of the event's `connector.parse`.
-pub const RULES: [(&str, &str); 18] = [
+pub const RULES: [(&str, &str); 19] = [
     ("rfc5424", "RFC 5424"),
     ("rfc5424-lenient", "RFC 5424 with a header or STRUCTURED-DATA that its grammar does not allow"),
     ("rfc3164", "RFC 3164 with a host"),
@@ -52,6 +53,7 @@ pub const RULES: [(&str, &str); 18] = [
     ("cef", "CEF without a header"),
     ("leef", "LEEF without a header"),
     ("palo-alto", "PAN-OS CSV without a header"),
+    ("snare", "Snare's tab-separated event without a header"),
     ("key-value", "key=value pairs without a header"),
     ("json", "a JSON object without a header"),
     ("tag", "a TAG without a header"),
@@ -120,11 +122,14 @@ pub fn parse(raw: &[u8]) -> Parsed<'_> {
 
 fn header(text: &[u8]) -> Option<Parsed<'_>> {
     let text = text.trim_ascii_start();
+    // Some put the byte order mark of MSG in front of a header of RFC 3164.
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     rfc5424::parse(text)
         .or_else(|| rfc3164::parse(text))
         .or_else(|| cisco::prefixed(text))
         .or_else(|| payload::bare(text))
         .or_else(|| rfc3164::undated(text))
+        .or_else(|| rfc3164::forwarded(text))
         .or_else(|| tag_only(text))
 }
 

@@ -2,6 +2,8 @@
 //!
 //! They are asked only for what the header does not say: the host and the timestamp.
 
+mod json;
+
 use super::{Parsed, host, tag};
 use crate::syslog::time::scan;
 use crate::syslog::time::{Stamp, When, Zone};
@@ -17,6 +19,7 @@ pub fn bare(text: &[u8]) -> Option<Parsed<'_>> {
         b'{' if text.trim_ascii_end().ends_with(b"}") => "json",
         b'0'..=b'9' if palo_alto(text).is_some() => "palo-alto",
         _ if is_key_value(text) => "key-value",
+        _ if snare(text).is_some() => "snare",
         _ => return None,
     };
     Some(Parsed::new(rule, text))
@@ -28,9 +31,11 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
     let found = match body.first() {
         Some(b'C') if tag::is_payload(body) => cef(body),
         Some(b'L') if tag::is_payload(body) => leef(body),
-        Some(b'0'..=b'9') => palo_alto(body).unwrap_or_default(),
+        Some(b'{') => json(body),
+        Some(b'0'..=b'9') => palo_alto(body).unwrap_or_else(|| first_field(body)),
         Some(_) if is_key_value(body) => key_value(body),
-        _ => return,
+        Some(_) => snare(body).unwrap_or_default(),
+        None => return,
     };
     if parsed.host.is_none() {
         parsed.host = found.host.filter(|name| host::is_host(name));
@@ -79,15 +84,24 @@ fn cef(body: &[u8]) -> Found<'_> {
     found
 }
 
-/// LEEF: `devTime`; it documents no field for the device itself.
-fn leef(body: &[u8]) -> Found<'_> {
+/// LEEF: `devTime`; the format itself documents no field for the device, the products that send it use CEF's.
+fn leef<'a>(body: &'a [u8]) -> Found<'a> {
     let mut found = Found::default();
+    let mut address = None;
     let attributes = body.splitn(6, |&byte| byte == b'|').nth(5).unwrap_or_default();
+    let value = |rest: &'a [u8]| {
+        let end = rest.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'|' | b'^'));
+        &rest[..end.unwrap_or(rest.len())]
+    };
     for (key, rest) in KeyStarts::new(attributes, b'\t') {
-        if key == b"devTime" {
-            found.when = stamp(rest);
+        match key {
+            b"devTime" => found.when = stamp(rest),
+            b"dvchost" => found.host = Some(value(rest)),
+            b"dvc" => address = Some(value(rest)),
+            _ => {}
         }
     }
+    found.host = found.host.or(address);
     found
 }
 
@@ -129,15 +143,25 @@ fn is_key_value(text: &[u8]) -> bool {
 }
 
 /// Pairs with quoted values: Fortinet (`devname`, `date`, `time`, `tz`), Sophos (`device_name`, `date`, `time`,
-/// `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall`, `fw`, `time`).
+/// `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall` or a serial number, `fw`, `time`), Linux audit
+/// (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`; elsewhere `hostname` is that of a request).
 fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut date, mut time, mut zone] = [None; 3];
     let mut firewall = false;
+    let mut node = None;
+    let bars = body[..body.len().min(64)].contains(&b'|');
     for (key, value) in (Pairs { rest: body }) {
         match key {
             b"devname" | b"device_name" => found.host = found.host.or(Some(value)),
-            b"id" => firewall = value == b"firewall",
+            b"id" => firewall |= value == b"firewall",
+            b"sn" => firewall = true,
+            b"hostname" if bars => found.host = found.host.or(Some(value)),
+            b"node" => node = node.or(Some(value)),
+            b"msg" if found.when.is_none() && value.starts_with(b"audit(") => {
+                found.when = stamp(&value[6..]);
+                found.host = found.host.or(node);
+            }
             b"fw" if firewall => found.host = found.host.or(Some(value)),
             b"date" => date = date.or(Some(value)),
             b"time" => time = time.or(Some(value)),
@@ -198,20 +222,67 @@ impl<'a> Iterator for Pairs<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let sign = memchr::memchr(b'=', self.rest)?;
         let before = &self.rest[..sign];
-        let key =
-            before.iter().rposition(|byte| matches!(byte, b' ' | b',' | b'\t' | b';')).map_or(0, |at| at + 1);
+        let key = before.iter().rposition(|&byte| is_between_pairs(byte)).map_or(0, |at| at + 1);
         let rest = &self.rest[sign + 1..];
         let (value, rest) = if let Some(quoted) = rest.strip_prefix(b"\"") {
             let end = memchr::memchr(b'"', quoted).unwrap_or(quoted.len());
             (&quoted[..end], quoted.get(end + 1..).unwrap_or_default())
         } else {
-            let end =
-                rest.iter().position(|byte| matches!(byte, b' ' | b',' | b'\t' | b';')).unwrap_or(rest.len());
+            let end = rest.iter().position(|&byte| is_between_pairs(byte)).unwrap_or(rest.len());
             rest.split_at(end)
         };
         self.rest = rest;
         Some((&before[key..], value))
     }
+}
+
+fn is_between_pairs(byte: u8) -> bool {
+    matches!(byte, b' ' | b',' | b'\t' | b';' | b'|')
+}
+
+/// Snare: host, `MSWinEventLog`, criticality, source, counter, time and more, between tabs.
+fn snare(body: &[u8]) -> Option<Found<'_>> {
+    // Only the first two columns decide; a name of Windows has less than 64 bytes.
+    let start = &body[..body.len().min(300)];
+    let end = memchr::memchr(b'\t', start)?;
+    let mut columns = body[end + 1..].splitn(6, |&byte| byte == b'\t');
+    (columns.next()? == b"MSWinEventLog" && host::is_host(&body[..end]))
+        .then(|| Found { host: Some(&body[..end]), when: columns.nth(3).and_then(stamp) })
+}
+
+/// A table's row or a list whose first field is a timestamp.
+fn first_field(body: &[u8]) -> Found<'_> {
+    let when = scan::scan(body)
+        .filter(|found| matches!(body.get(found.len), Some(b'|' | b',' | b';' | b'\t')))
+        .map(|found| found.when);
+    Found { host: None, when }
+}
+
+/// JSON whose keys a schema documents: Elastic Common Schema and Logstash (`@timestamp`, `host.name`), GELF (`version` or
+/// `short_message`, `host`, `timestamp`), Suricata's EVE (`event_type`, `host`, `timestamp`), rsyslog's `StdJSONFmt`
+/// (`fromhost`, `timereported`). Of other objects nothing is guessed: a `host` may be the one that a request was for.
+fn json(body: &[u8]) -> Found<'_> {
+    let mut found = Found::default();
+    let (mut host, mut when) = (None, None);
+    let mut documented = false;
+    for (depth, parent, key, value) in json::Members::new(body) {
+        match (depth, key) {
+            (1, b"@timestamp" | b"timereported") => found.when = stamp(value),
+            (1, b"host.name" | b"fromhost") => found.host = Some(value),
+            (2, b"name") if parent == b"host" => found.host = Some(value),
+            (1, b"short_message" | b"event_type") => documented = true,
+            (1, b"host") => host = Some(value),
+            (1, b"timestamp") => when = stamp(value),
+            _ => {}
+        }
+    }
+    // Logstash's own event has the host as a text.
+    if found.when.is_some() {
+        found.host = found.host.or(host);
+    } else if documented {
+        found = Found { host, when };
+    }
+    found
 }
 
 /// Palo Alto's CSV: a field for future use, time of reception, serial number, type; then, by type, the device's name.

@@ -18,7 +18,7 @@
 //! | `unifi` | a descriptor of model and MAC address between host and TAG |
 
 use super::tag::{self, Tag};
-use super::{Parsed, cisco, host, leading_digits, rfc5424, skip_spaces, without_space, word};
+use super::{Parsed, cisco, host, leading_digits, pri, rfc5424, skip_spaces, without_space, word};
 use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Form, Scanned};
 
@@ -45,10 +45,10 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     if let Some(scanned) = scan::scan(text) {
         return header(text, &scanned, true);
     }
-    // Clavister puts the timestamp in brackets.
-    if let Some(inner) = text.strip_prefix(b"[")
+    // Clavister and others put the timestamp in brackets.
+    if let [b'[' | b'(', inner @ ..] = text
         && let Some(scanned) = scan::scan(inner)
-        && inner[scanned.len..].starts_with(b"] ")
+        && inner[scanned.len..].starts_with(if text[0] == b'[' { b"] " } else { b") " })
     {
         let len = scanned.len + 1;
         return header(inner, &Scanned { len, ..scanned }, true);
@@ -94,11 +94,14 @@ fn rule_of(form: Form) -> &'static str {
 }
 
 fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
-    let text = skip_spaces(rest);
+    let text = without_level(skip_spaces(rest));
+    if let Some(tabbed) = rest.strip_prefix(b"\t") {
+        return behind_tab(tabbed, form, outer);
+    }
     if let Some(rest) = text.strip_prefix(b":").filter(|rest| !rest.starts_with(b":")) {
         return cisco::behind_colon(without_space(rest));
     }
-    let (first, behind) = word(text);
+    let (first, behind) = column(text);
     let without_host = |rule| {
         let mut parsed = Parsed::new(rule, without_space(rest));
         if let Some(tag) = tag::scan(text) {
@@ -139,12 +142,26 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
         let name = host::without_port(name).filter(|_| !host::is_address(name)).unwrap_or(name);
         return behind_host(name, behind, rule_of(form), outer);
     }
-    if first == b"-" {
+    // `NetScaler` without a name: a packet engine stands where the host does.
+    if memchr::memmem::find(first, b"-PPE-").is_some() && behind.starts_with(b" : ") {
+        return without_host("rfc3164-no-host");
+    }
+    if first == b"-" || first == b"(none)" {
         // NILVALUE, borrowed from RFC 5424; before anything but a TAG it is text.
         let mut parsed = Parsed::new("rfc3164-no-host", text);
         if let Some(tag) = tag::scan(skip_spaces(behind)) {
             parsed.set_tag(tag);
         }
+        return parsed;
+    }
+    // Endpoint Protection has put its own name where the host stands, and the host where the TAG does.
+    if first == b"SymantecServer"
+        && let (name, text) = word(skip_spaces(behind))
+        && let Some(name) = name.strip_suffix(b":").filter(|name| host::is_host(name))
+    {
+        let program = Tag { text: first, app: first, proc_id: None, body: without_space(text), colon: false };
+        let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule_of(form), text) };
+        parsed.set_tag(program);
         return parsed;
     }
     // A logging library's severity stands where it puts no host.
@@ -168,11 +185,56 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
     {
         return behind_host(name, behind, rule_of(form), outer);
     }
+    if let Some(name) = node_name(first).filter(|_| tag::scan(skip_spaces(behind)).is_some()) {
+        return behind_host(name, behind, rule_of(form), outer);
+    }
     without_host("rfc3164-no-host")
+}
+
+/// Fields between tabs: the host, where a TAG follows it. Other tables, Zeek's for one, have a time in their first column
+/// and values of any kind in the next.
+fn behind_tab(text: &[u8], form: Form, outer: bool) -> Parsed<'_> {
+    let (first, behind) = column(text);
+    match behind.strip_prefix(b"\t") {
+        Some(behind) if host::is_host(first) && tag::scan(behind).is_some() => {
+            behind_host(first, behind, rule_of(form), outer)
+        }
+        _ => Parsed::new("rfc3164-no-host", text),
+    }
+}
+
+/// The first word, which a tab ends as well, and what follows it.
+fn column(text: &[u8]) -> (&[u8], &[u8]) {
+    let (first, behind) = word(text);
+    match memchr::memchr(b'\t', first) {
+        Some(at) if at > 0 => (&first[..at], &text[at..]),
+        _ => (first, behind),
+    }
+}
+
+/// Without the facility and level that syslogd -v of BSD writes behind the timestamp, `<4.6>` or `<auth.info>`.
+fn without_level(text: &[u8]) -> &[u8] {
+    // The longest is `<security.emergency>`.
+    const MAX_BYTES: usize = 24;
+    let Some(inner) = text.strip_prefix(b"<") else { return text };
+    let Some(end) = memchr::memchr(b'>', &inner[..inner.len().min(MAX_BYTES)]) else { return text };
+    let level = &inner[..end];
+    let is_one = level.contains(&b'.')
+        && level.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase() || *byte == b'.');
+    if is_one && inner[end + 1..].starts_with(b" ") { skip_spaces(&inner[end + 1..]) } else { text }
+}
+
+/// `OneFS`: a node's name with its number, `name(id1)`.
+fn node_name(word: &[u8]) -> Option<&[u8]> {
+    let open = memchr::memchr(b'(', word)?;
+    let number = word[open..].strip_prefix(b"(id")?.strip_suffix(b")")?;
+    let is_one = !number.is_empty() && number.iter().all(u8::is_ascii_digit) && host::is_host(&word[..open]);
+    is_one.then_some(&word[..open])
 }
 
 /// What follows HOSTNAME.
 fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, outer: bool) -> Parsed<'a> {
+    let behind = behind.strip_prefix(b"\t").unwrap_or(behind);
     let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, without_space(behind)) };
     let mut text = skip_spaces(behind);
     if let Some(rest) = text.strip_prefix(b":") {
@@ -222,8 +284,8 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, outer: 
     parsed
 }
 
-/// Takes the TAG at the start of `text`, also where a severity (F5), an address, the host once more (`UniFi`), or a serial
-/// number (`WatchGuard`) stands before it.
+/// Takes the TAG at the start of `text`, also where a severity (F5), facility and severity (AIX), an address, the host once
+/// more (`UniFi`), or a serial number (`WatchGuard`) stands before it.
 fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
     let text = skip_spaces(text);
     let (first, behind) = word(text);
@@ -231,13 +293,28 @@ fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
     let behind = if is_serial_number(first) { without_parenthesis(behind) } else { behind };
     let is_stepped_over = LEVELS.contains(&first)
         || host::is_address(first)
-        || parsed.host == Some(first)
+        || parsed.host.is_some_and(|host| is_same_host(host, first))
+        || is_facility_and_level(first)
         || is_serial_number(first);
     if is_stepped_over && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon) {
         parsed.set_tag(tag);
     } else if let Some(tag) = tag::scan(text) {
         parsed.set_tag(tag);
     }
+}
+
+/// The host once more, or its name in full.
+fn is_same_host(host: &[u8], word: &[u8]) -> bool {
+    word.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest[0] == b'.')
+}
+
+/// AIX: `auth|security:info` before the TAG.
+fn is_facility_and_level(word: &[u8]) -> bool {
+    let Some(colon) = memchr::memchr(b':', word) else { return false };
+    LEVELS.contains(&&word[colon + 1..])
+        && word[..colon]
+            .iter()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'|')
 }
 
 /// `WatchGuard`: thirteen capital letters and digits.
@@ -254,7 +331,7 @@ fn without_parenthesis(text: &[u8]) -> &[u8] {
 }
 
 /// AIX: a relay that names the origin in the text.
-fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
+pub fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
     let rest = text.strip_prefix(b"Message forwarded from ")?;
     let (name, behind) = word(rest);
     let name = name.strip_suffix(b":")?;
@@ -270,10 +347,12 @@ fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
 
 /// What syslog daemons write for themselves, without a host before it.
 fn is_own_word(text: &[u8]) -> bool {
-    const STARTS: [&[u8]; 6] = [
+    const STARTS: [&[u8]; 8] = [
         b"last message repeated ",
         b"last message buffered ",
         b"message repeated ",
+        b"message from ",
+        b"Message from ",
         b"-- MARK --",
         b"syslogd started: BusyBox",
         b"syslogd exiting",
@@ -283,6 +362,11 @@ fn is_own_word(text: &[u8]) -> bool {
 
 /// A second complete header, timestamp, host and TAG, behind a relay's.
 fn relayed(text: &[u8]) -> Option<Parsed<'_>> {
+    // The relay took the message for text, PRI and all.
+    let text = match pri::take(text) {
+        inner if text.starts_with(b"<") && inner.text.len() < text.len() => inner.text,
+        _ => text,
+    };
     if let Some(inner) = rfc5424::parse(text).filter(|inner| inner.rule == "rfc5424") {
         return Some(Parsed { rule: "relayed", ..inner });
     }

@@ -141,6 +141,8 @@ fn ends_with_colon(text: &[u8], at: usize) -> Option<Tag<'_>> {
         Some(b':' | b'/' | b'\\' | b'"') => false,
         Some(_) => {
             program[0] != b'('
+                // A unit of a stack (`%STKUNIT0-M:CP`), while Comware's two signs begin a TAG.
+                && !matches!(program, [b'%', next, ..] if *next != b'%')
                 && !(at <= 4 && program.iter().all(u8::is_ascii_hexdigit) && has_colon_in_word(rest))
         }
     };
@@ -241,12 +243,12 @@ fn topics(text: &[u8]) -> Option<Tag<'_>> {
         .then(|| Tag::new(topics, topics, None, &text[topics.len()..], false))
 }
 
-/// ISE: `CISE_` and a category, then a ten-digit message number, without a colon.
+/// ISE: `CISE_` and a category without a colon; behind it stand a message number or an alarm.
 fn category(text: &[u8]) -> Option<Tag<'_>> {
     if !text.starts_with(b"CISE_") {
         return None;
     }
     let (category, rest) = word(&text[..text.len().min(MAX_TAG_BYTES)]);
-    (leading_digits(without_space(rest)) == 10)
+    (!category.contains(&b':') && !rest.is_empty())
         .then(|| Tag::new(category, category, None, &text[category.len()..], false))
 }

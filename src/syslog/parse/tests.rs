@@ -171,6 +171,19 @@ fn part() -> impl Strategy<Value = String> {
         "flows ",
         "info ",
         "80BE012345678 ",
+        "05.11.2026 08:00:01",
+        "2026-Nov-05 08:00:01",
+        "20261105080001",
+        "Sept 12 08:00:01",
+        "(2026-11-05 08:00:01) ",
+        "<4.6> ",
+        "auth|security:info ",
+        "node1(id1) ",
+        "SymantecServer h: ",
+        "h\tMSWinEventLog\t1\tSecurity\t7\tThu Nov 05 08:00:01 2026\t4624",
+        "{\"@timestamp\":\"2026-11-05T07:00:01Z\",\"host\":{\"name\":\"h\"}}",
+        "node=h type=X msg=audit(1793862001.123:4): ",
+        "time=1793862001|hostname=h|",
     ]);
     prop_oneof![8 => fixed.prop_map(str::to_owned), 1 => "[a-zA-Z0-9:\\[\\]<> .,-]{0,8}", 1 => "\\PC{0,4}"]
 }

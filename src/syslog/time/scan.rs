@@ -6,8 +6,9 @@
 //! - RFC 3339 and what is sent for it: a space or another sign for `T`, no zone, a zone behind a space, slashes;
 //! - the BSD form of RFC 3164, `Mmm dd hh:mm:ss`, with fractions, with a year before or behind the time, with a zone or an
 //!   offset, with AM or PM, with a weekday before it, with the abbreviated months of neighbouring languages;
-//! - `YYYY Mmm dd` (NX-OS), `dd Mmm YYYY`, `dd/Mmm/YYYY:hh:mm:ss` (web servers), `mm/dd/YYYY:hh:mm:ss` (`NetScaler`),
-//!   `YYYY:mm:dd-hh:mm:ss` (Sophos UTM), `YYYYmmddThhmmss`;
+//! - `YYYY Mmm dd` (NX-OS), `YYYY-Mmm-dd`, `dd Mmm YYYY`, `dd/Mmm/YYYY:hh:mm:ss` (web servers), `mm/dd/YYYY:hh:mm:ss` and
+//!   `YYYY/mm/dd:hh:mm:ss` (`NetScaler`), `dd.mm.YYYY` (German), `YYYY:mm:dd-hh:mm:ss` (Sophos UTM), `YYYYmmddThhmmss` and
+//!   the same digits without `T` or with a space for it;
 //! - seconds, milli-, micro- and nanoseconds since 1970.
 
 use super::{Stamp, When, Zone};
@@ -56,10 +57,10 @@ fn numeric(text: &[u8]) -> Option<Scanned<'_>> {
         1 | 2 => day_first(text, digits),
         4 => match text.get(4)? {
             b'-' | b'/' | b':' | b'.' => iso(text),
-            b' ' => year_then_month_name(text),
+            b' ' => year_then_month_name(text, b' '),
             _ => None,
         },
-        8 => compact(text),
+        8 | 14 => compact(text, digits),
         10 | 13 | 16 | 19 => epoch(text, digits),
         _ => None,
     }
@@ -69,13 +70,16 @@ fn numeric(text: &[u8]) -> Option<Scanned<'_>> {
 fn iso(text: &[u8]) -> Option<Scanned<'_>> {
     let separator = text[4];
     let year = number(text.get(..4)?)?;
+    if text.get(5)?.is_ascii_alphabetic() {
+        return year_then_month_name(text, separator);
+    }
     let month = number(text.get(5..7)?)?;
     if *text.get(7)? != separator {
         return None;
     }
     let day = number(text.get(8..10)?)?;
     let between = *text.get(10)?;
-    if !matches!(between, b'T' | b't' | b' ' | b'_' | b'-') {
+    if !matches!(between, b'T' | b't' | b' ' | b'_' | b'-' | b':') {
         return None;
     }
     let clock = Clock::scan(text, 11)?;
@@ -101,24 +105,42 @@ fn iso(text: &[u8]) -> Option<Scanned<'_>> {
     })
 }
 
-/// `YYYYmmddThhmmss` with an optional zone.
-fn compact(text: &[u8]) -> Option<Scanned<'_>> {
-    if *text.get(8)? != b'T' || leading_digits(&text[9..]) != 6 {
+/// `YYYYmmddThhmmss` with an optional fraction and zone; a space or nothing for `T`, colons in the time of day.
+fn compact(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
+    let year = plausible_year(&text[..4])?;
+    let (month, day) = (number(&text[4..6])? as u8, number(&text[6..8])? as u8);
+    let time = if digits == 14 { 8 } else { 9 };
+    if digits == 8 && !matches!(text.get(8)?, b'T' | b' ') {
         return None;
     }
-    let part = |from: usize, to: usize| number(&text[from..to]).map(|value| value as u8);
-    let (zone, len) = offset(&text[15..]).map_or((Zone::Unnamed, 15), |(zone, len, _)| (zone, 15 + len));
-    let stamp = Stamp {
-        year: Some(number(&text[..4])?.cast_signed()),
-        month: part(4, 6)?,
-        day: part(6, 8)?,
-        hour: part(9, 11)?,
-        minute: part(11, 13)?,
-        second: part(13, 15)?,
-        fraction: &[],
-        zone,
+    // Eight digits and a space begin other texts as well: there the time of day has its colons.
+    let clock = if digits == 8 && leading_digits(&text[9..]) == 2 {
+        Clock::scan(text, time)?
+    } else {
+        if leading_digits(&text[time..]) != 6 || text[8] == b' ' {
+            return None;
+        }
+        let part = |at: usize| number(&text[time + at..time + at + 2]).map(|value| value as u8);
+        let mut clock = Clock {
+            hour: part(0)?,
+            minute: part(2)?,
+            second: part(4)?,
+            fraction: &[],
+            end: time + 6,
+            plain: false,
+        };
+        clock.scan_fraction(text);
+        clock
     };
-    Some(Scanned { when: When::Civil(stamp), form: Form::IsoLike, len })
+    let (zone, len) = offset(&text[clock.end..])
+        .map_or((Zone::Unnamed, clock.end), |(zone, len, _)| (zone, clock.end + len));
+    let stamp = clock.stamp(Some(year), month, day, zone);
+    // A number of fourteen digits is a serial number where it names no moment.
+    (digits == 8 && text[8] == b'T' || stamp.is_valid() && ends_word(text.get(len))).then_some(Scanned {
+        when: When::Civil(stamp),
+        form: Form::IsoLike,
+        len,
+    })
 }
 
 /// Seconds (10 digits, with or without a fraction), or thousandths, millionths, thousand-millionths.
@@ -139,30 +161,35 @@ fn epoch(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
     Some(Scanned { when: When::Epoch { seconds, fraction }, form: Form::Epoch, len })
 }
 
-/// `YYYY Mmm dd hh:mm:ss`.
-fn year_then_month_name(text: &[u8]) -> Option<Scanned<'_>> {
+/// `YYYY Mmm dd hh:mm:ss`, `YYYY-Mmm-dd hh:mm:ss`.
+fn year_then_month_name(text: &[u8], separator: u8) -> Option<Scanned<'_>> {
     let year = plausible_year(&text[..4])?;
     let (month, month_len) = month_name(text.get(5..)?)?;
-    let at = spaces(text, 5 + month_len)?;
+    let at = 5 + month_len;
+    let at = if separator == b' ' {
+        spaces(text, at)?
+    } else {
+        (*text.get(at)? == separator).then_some(at + 1)?
+    };
     let (day, at) = day_of_month(text, at)?;
     let at = spaces(text, at)?;
     finish(text, at, Some(year), month, day)
 }
 
-/// `dd Mmm YYYY hh:mm:ss`, `dd-Mmm-YYYY hh:mm:ss`, `dd/Mmm/YYYY:hh:mm:ss`, `mm/dd/YYYY:hh:mm:ss`.
+/// `dd Mmm YYYY hh:mm:ss`, `dd-Mmm-YYYY hh:mm:ss`, `dd/Mmm/YYYY:hh:mm:ss`, `mm/dd/YYYY:hh:mm:ss`, `dd.mm.YYYY hh:mm:ss`.
 fn day_first(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
     let first = number(&text[..digits])? as u8;
     let separator = *text.get(digits)?;
-    if !matches!(separator, b' ' | b'-' | b'/') {
+    if !matches!(separator, b' ' | b'-' | b'/' | b'.') {
         return None;
     }
     let at = digits + 1;
     let (month, day, at) = if let Some((month, len)) = month_name(text.get(at..)?) {
         (month, first, at + len)
-    } else if separator == b'/' && leading_digits(&text[at..]) == 2 {
-        let second = number(&text[at..at + 2])? as u8;
-        // The month comes first unless it cannot be one.
-        if first > 12 { (second, first, at + 2) } else { (first, second, at + 2) }
+    } else if let (b'/' | b'.', len @ 1..=2) = (separator, leading_digits(&text[at..])) {
+        let second = number(&text[at..at + len])? as u8;
+        // Between slashes the month comes first unless it cannot be one, between points never.
+        if separator == b'.' || first > 12 { (second, first, at + len) } else { (first, second, at + len) }
     } else {
         return None;
     };
@@ -170,7 +197,7 @@ fn day_first(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
         return None;
     }
     let year = plausible_year(&text[at + 1..at + 5])?;
-    if !matches!(text.get(at + 5)?, b' ' | b':') {
+    if !matches!(text.get(at + 5)?, b' ' | b':' | b'-' | b'T') {
         return None;
     }
     finish(text, at + 6, Some(year), month, day)
@@ -199,7 +226,10 @@ fn named(text: &[u8]) -> Option<Scanned<'_>> {
 
 fn scan_after_weekday(text: &[u8]) -> Option<Scanned<'_>> {
     if text.first()?.is_ascii_digit() {
-        day_first(text, leading_digits(text))
+        match leading_digits(text) {
+            4 if text.get(4) == Some(&b'-') => iso(text),
+            digits => day_first(text, digits),
+        }
     } else {
         month_name(text).and_then(|_| named(text))
     }
@@ -246,6 +276,10 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
             end += 5;
             form = Form::BsdLike;
         }
+    }
+    // VRP marks daylight saving time, which is in the offset already.
+    if zone != Zone::Unnamed && text[end..].starts_with(b" DST ") {
+        end += 4;
     }
     Some(Scanned { when: When::Civil(clock.stamp(year, month, day, zone)), form, len: end })
 }
@@ -414,7 +448,7 @@ fn ends_word(byte: Option<&u8>) -> bool {
 
 /// A year is not the first group of an IPv6 address.
 fn ends_year(rest: &[u8]) -> bool {
-    matches!(rest, [] | [b' ', ..] | [b':'] | [b':', b' ', ..])
+    matches!(rest, [] | [b' ' | b']' | b')', ..] | [b':'] | [b':', b' ', ..])
 }
 
 fn leading_digits(text: &[u8]) -> usize {
@@ -446,8 +480,8 @@ fn day_of_month(text: &[u8], at: usize) -> Option<(u8, usize)> {
         .map(|day| (day as u8, at + digits))
 }
 
-/// The abbreviated names of months: English, and those of other languages that differ from it. An optional point behind
-/// a name belongs to it.
+/// The names of months, abbreviated or whole: English, and those of other languages that begin otherwise. An optional
+/// point behind a name belongs to it.
 fn month_name(text: &[u8]) -> Option<(u8, usize)> {
     let three = text.get(..3)?;
     let lower = [three[0] | 0x20, three[1] | 0x20, three[2] | 0x20];
@@ -456,9 +490,11 @@ fn month_name(text: &[u8]) -> Option<(u8, usize)> {
         b"feb" | b"fev" => 2,
         b"mar" | b"mrz" | b"mrt" => 3,
         b"apr" | b"abr" | b"avr" => 4,
-        b"may" | b"mai" | b"mei" | b"mag" => 5,
+        b"may" | b"mai" | b"mei" | b"mag" | b"maj" => 5,
         b"jun" | b"giu" => 6,
-        b"jul" | b"lug" => 7,
+        // French: juin, and juillet.
+        b"jui" if text.get(3)? | 0x20 == b'n' => 6,
+        b"jul" | b"lug" | b"jui" => 7,
         b"aug" | b"ago" => 8,
         b"sep" | b"set" => 9,
         b"oct" | b"okt" | b"ott" | b"out" => 10,
@@ -466,7 +502,7 @@ fn month_name(text: &[u8]) -> Option<(u8, usize)> {
         b"dec" | b"dez" | b"dic" => 12,
         _ => return accented_month_name(text),
     };
-    Some((month, 3 + usize::from(text.get(3) == Some(&b'.'))))
+    Some((month, end_of_name(text, 3)))
 }
 
 fn accented_month_name(text: &[u8]) -> Option<(u8, usize)> {
@@ -484,7 +520,15 @@ fn accented_month_name(text: &[u8]) -> Option<(u8, usize)> {
     let (name, month) = NAMES.iter().find(|(name, _)| {
         text.len() > name.len() && text[0] | 0x20 == name[0] | 0x20 && text[1..name.len()] == name[1..]
     })?;
-    Some((*month, name.len() + usize::from(text.get(name.len()) == Some(&b'.'))))
+    Some((*month, end_of_name(text, name.len())))
+}
+
+/// Steps over the letters that follow an abbreviation in a longer name (`Sept`, `Oktober`), and a point.
+fn end_of_name(text: &[u8], at: usize) -> usize {
+    /// `septembre` has six letters more than its abbreviation.
+    const MAX_LETTERS: usize = 6;
+    let letters = text[at..].iter().take(MAX_LETTERS).take_while(|byte| byte.is_ascii_lowercase()).count();
+    at + letters + usize::from(text.get(at + letters) == Some(&b'.'))
 }
 
 /// `Mon ` or `Mon, ` at the start: its length.
@@ -496,12 +540,35 @@ fn weekday(text: &[u8]) -> Option<usize> {
     spaces(text, at)
 }
 
-/// A zone that stands alone: an offset, an abbreviation, or nothing that is known.
+/// A zone that stands alone: an offset, an abbreviation, `UTC+2:00`, the same in parentheses before a city (`FortiWeb`), or
+/// nothing that is known.
 pub fn zone(text: &[u8]) -> Zone<'_> {
+    let text = match text.strip_prefix(b"(") {
+        Some(inner) => inner.split(|&byte| byte == b')').next().unwrap_or_default(),
+        None => text,
+    };
+    if let Some(hours) = text.strip_prefix(b"GMT").or_else(|| text.strip_prefix(b"UTC"))
+        && let [sign @ (b'+' | b'-'), digits @ ..] = hours
+        && let Some(minutes) = hours_and_minutes(digits)
+    {
+        return Zone::Offset(if *sign == b'-' { -minutes } else { minutes });
+    }
     if let Some((zone, len, _)) = offset(text)
         && len == text.len()
     {
         return zone;
     }
     if super::resolve::abbreviation_minutes(text).is_some() { Zone::Name(text) } else { Zone::Unnamed }
+}
+
+/// `h:mm`, `hh:mm` or `hh` in minutes, below a day.
+fn hours_and_minutes(text: &[u8]) -> Option<i32> {
+    let mut parts = text.splitn(2, |&byte| byte == b':');
+    let hours = parts.next().filter(|digits| matches!(digits.len(), 1 | 2)).and_then(number)?;
+    let minutes = match parts.next() {
+        Some(digits) if digits.len() == 2 => number(digits)?,
+        Some(_) => return None,
+        None => 0,
+    };
+    (hours < 24 && minutes < 60).then_some((hours * 60 + minutes).cast_signed())
 }
