@@ -37,9 +37,17 @@ const MAX_CONNECTIONS: usize = 8;
 /// Bounds on a request: what a scraper sends is a line and a handful of headers. Fewer bytes hyper does not allow.
 const MAX_HEAD_BYTES: usize = 8 * 1024;
 const MAX_HEADERS: usize = 32;
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bound on a whole conversation, which is one request: Prometheus itself gives up after ten seconds.
-const CONVERSATION: Duration = Duration::from_secs(10);
+/// How long a request's head, and a whole conversation, which is one request, may take: Prometheus itself gives up after
+/// ten seconds.
+pub(super) const PATIENCE: Patience =
+    Patience { head: Duration::from_secs(5), conversation: Duration::from_secs(10) };
+
+/// Bounds on a caller's time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    head: Duration,
+    conversation: Duration,
+}
 
 /// Whether and where the metrics are served.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +110,13 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves until dropped; `listener` is what [`bind`] gave.
-pub(super) async fn serve(port: u16, listener: Option<TcpListener>, state: Arc<State>, text: Text) {
+pub(super) async fn serve(
+    port: u16,
+    listener: Option<TcpListener>,
+    state: Arc<State>,
+    text: Text,
+    patience: Patience,
+) {
     let mut opened = listener;
     let listener = loop {
         if let Some(listener) = opened {
@@ -124,7 +138,7 @@ pub(super) async fn serve(port: u16, listener: Option<TcpListener>, state: Arc<S
                 let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
                 let text = Arc::clone(&text);
                 conversations.spawn(async move {
-                    match timeout(CONVERSATION, converse(stream, text)).await {
+                    match timeout(patience.conversation, converse(stream, text, patience.head)).await {
                         Ok(Err(error)) => tracing::debug!(%error, "metrics"),
                         Err(_) => tracing::debug!("metrics: a conversation took too long"),
                         Ok(Ok(())) => {}
@@ -140,14 +154,14 @@ pub(super) async fn serve(port: u16, listener: Option<TcpListener>, state: Arc<S
     }
 }
 
-async fn converse(stream: TcpStream, text: Text) -> Result<(), hyper::Error> {
+async fn converse(stream: TcpStream, text: Text, head: Duration) -> Result<(), hyper::Error> {
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = answer(request.method(), request.uri().path(), &*text);
         async move { Ok::<_, Infallible>(answer) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(head)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
         // One request each: a silent connection must not keep a place.
@@ -182,12 +196,16 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    fn serving() -> SocketAddr {
+    const SCRAPE: &[u8] = b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n";
+
+    /// Serves a text of so many bytes and a last line.
+    fn serving(bytes: usize, patience: Patience) -> SocketAddr {
         let state = Arc::new(State::default());
         let listener = bind(0, &state);
         let address = state.seen().address.unwrap();
         assert!(address.ip().is_loopback());
-        tokio::spawn(serve(0, listener, state, Arc::new(|| "text\n".to_owned())));
+        let text = move || format!("{}text\n", "x".repeat(bytes));
+        tokio::spawn(serve(0, listener, state, Arc::new(text), patience));
         address
     }
 
@@ -203,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_answers_a_scraper_and_refuses_everything_else() {
-        let address = serving();
+        let address = serving(0, PATIENCE);
         for (request, status, rest) in [
             ("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n", "HTTP/1.1 200", "\r\n\r\ntext\n"),
             ("HEAD /metrics HTTP/1.1\r\nhost: a\r\n\r\n", "HTTP/1.1 200", "\r\n\r\n"),
@@ -218,7 +236,8 @@ mod tests {
             let said = say(address, request.as_bytes()).await;
             assert!(said.starts_with(status) && said.ends_with(rest), "{request}{said}");
         }
-        let said = say(address, b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let said = say(address, SCRAPE).await;
+        assert!(said.to_lowercase().contains("connection: close"), "one request each: {said}");
         assert!(
             said.to_lowercase().contains("content-type: text/plain; version=0.0.4; charset=utf-8"),
             "{said}"
@@ -227,31 +246,52 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_without_end_is_refused_at_its_bound() {
-        let address = serving();
+        let address = serving(0, PATIENCE);
         let mut endless = b"GET /metrics HTTP/1.1\r\n".to_vec();
         for number in 0..2000 {
             endless.extend_from_slice(format!("x-header-{number}: {}\r\n", "y".repeat(100)).as_bytes());
         }
         let said = say(address, &endless).await;
         assert!(said.is_empty() || said.starts_with("HTTP/1.1 431"), "{said}");
-        assert!(
-            say(address, b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await.ends_with("text\n"),
-            "it lives"
-        );
+        assert!(say(address, SCRAPE).await.ends_with("text\n"), "it lives");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn silent_callers_lose_their_places() {
-        let address = serving();
-        let mut silent = Vec::new();
-        for _ in 0..MAX_CONNECTIONS + 3 {
-            silent.push(TcpStream::connect(address).await.unwrap());
+    /// As many callers as there are places, who say this and then nothing, and read nothing.
+    async fn callers(address: SocketAddr, request: &str) -> Vec<TcpStream> {
+        let mut callers = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            callers.push(stream);
         }
-        // The paused clock goes on when everybody waits: each ends, those without a place at once.
-        for mut stream in silent {
-            let _ = stream.read_to_end(&mut Vec::new()).await;
+        callers
+    }
+
+    #[tokio::test]
+    async fn one_caller_too_many_is_closed_at_once() {
+        let address = serving(0, PATIENCE);
+        let callers = callers(address, "GET /metrics").await;
+        assert_eq!(say(address, SCRAPE).await, "");
+        drop(callers);
+    }
+
+    #[tokio::test]
+    async fn callers_that_say_nothing_or_read_nothing_lose_their_places() {
+        let long = Duration::from_secs(3600);
+        let brief = Duration::from_millis(50);
+        for (request, patience) in [
+            ("", Patience { head: long, conversation: brief }),
+            ("GET /metrics HTTP/1.1\r\n", Patience { head: brief, conversation: long }),
+            // More than the kernel takes of an answer that nobody reads.
+            ("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n", Patience { head: long, conversation: brief }),
+        ] {
+            let address = serving(64 << 20, patience);
+            let callers = callers(address, request).await;
+            let answered =
+                async { while say(address, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.is_empty() {} };
+            timeout(Duration::from_secs(60), answered).await.unwrap_or_else(|_| panic!("after {request:?}"));
+            drop(callers);
         }
-        assert!(say(address, b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await.ends_with("text\n"));
     }
 
     #[tokio::test(start_paused = true)]
@@ -264,7 +304,7 @@ mod tests {
         assert_eq!(seen.address, None);
         assert!(seen.error.unwrap().starts_with("E506 "));
         drop(taken);
-        tokio::spawn(serve(address.port(), None, Arc::clone(&state), Arc::new(|| "text\n".to_owned())));
+        tokio::spawn(serve(address.port(), None, Arc::clone(&state), Arc::new(String::new), PATIENCE));
         sleep(RETRY + Duration::from_secs(1)).await;
         assert_eq!(state.seen(), Exporter { address: Some(address), error: None });
     }

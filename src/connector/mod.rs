@@ -246,7 +246,7 @@ impl Connector {
             let (port, report) = (settings.metrics.port, Arc::clone(&report));
             let listener = exporter::bind(port, &exported);
             let text = Arc::new(move || metrics::render(&report()));
-            beside.spawn(exporter::serve(port, listener, exported, text));
+            beside.spawn(exporter::serve(port, listener, exported, text, exporter::PATIENCE));
         }
         beside.spawn(control.serve(probes, report));
         tracing::info!(mode = mode.name(), port, %id, "receiving");
