@@ -131,6 +131,8 @@ names! {
         "Events in the spool were damaged on the disk and cannot be delivered.";
     EventsMissing = "events-missing" Error ["count", "total"]
         "A segment of the spool is gone, and its events with it.";
+    EventsRefused = "events-refused" Error ["count", "total"]
+        "Receivers take other events, but not these: they were set aside, for people to read.";
     UdpDropped = "udp-dropped" Error ["count", "total"]
         "The kernel dropped UDP messages because the receive buffer was full.";
     ConnectionsRefused = "connections-refused" Warning ["count", "total"]

@@ -40,6 +40,9 @@ pub struct Told {
     pub damaged: u64,
     /// Events lost with segments, over the spool's life.
     pub missing: u64,
+    /// Events that receivers refuse and that are set aside.
+    #[serde(default)]
+    pub refused: u64,
     /// The receiver that events went to.
     pub endpoint: Option<String>,
 }
@@ -51,6 +54,7 @@ impl Told {
             dropped_full: spool.dropped_full,
             damaged: spool.lost_corrupt,
             missing: spool.lost_missing,
+            refused: spool.refused,
             endpoint: None,
         }
     }
@@ -156,6 +160,7 @@ impl Watcher {
         self.count(at, reports, |w| &mut w.told.dropped_full, Name::EventsDropped, spool.dropped_full);
         self.count(at, reports, |w| &mut w.told.damaged, Name::EventsDamaged, spool.lost_corrupt);
         self.count(at, reports, |w| &mut w.told.missing, Name::EventsMissing, spool.lost_missing);
+        self.count(at, reports, |w| &mut w.told.refused, Name::EventsRefused, spool.refused);
         if let Some(kernel) = listener.udp_kernel {
             self.count(at, reports, |w| &mut w.udp_dropped, Name::UdpDropped, kernel.dropped);
         }
