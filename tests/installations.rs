@@ -235,6 +235,7 @@ impl Installation {
         self.test_and_sample();
         self.addresses_survive();
         self.crash();
+        self.killed_by_the_engine();
         self.reboot();
         self.stop_and_start();
         self.production();
@@ -396,6 +397,54 @@ impl Installation {
         });
         let seq = |event: &Value| event["connector"]["seq"].as_u64().unwrap();
         assert!(seq(&event) > 1, "numbers go on after a crash");
+    }
+
+    /// The engine kills the container while no receiver is there: every event that was safe is delivered by the next one,
+    /// in order, under its number.
+    fn killed_by_the_engine(&mut self) {
+        const EVENTS: u64 = 300;
+        let safe = |this: &Self| {
+            let status: Value = serde_json::from_str(&this.sh(&["--json", "status"]).ok().out).unwrap();
+            status["running"]["spool"]["durable_seq"].as_u64().unwrap()
+        };
+        self.soc.incubator.kill();
+        let before = safe(self);
+        let file = self.home.path().join("messages");
+        let body = |number: u64| format!("before the engine kills {number}");
+        fs::write(&file, (1..=EVENTS).map(|number| body(number) + "\n").collect::<String>()).unwrap();
+        let (port, file) = (self.way.port.to_string(), file.to_str().unwrap());
+        let to = ["--server", &self.host.gateway, "--port", &port, "--tcp", "--octet-count", "--file", file];
+        run(self.host.command("logger").args(to)).ok();
+        let until = std::time::Instant::now() + common::PATIENCE;
+        while safe(self) < before + EVENTS {
+            assert!(std::time::Instant::now() < until, "not all of them reach the disk");
+        }
+        let old = self.inspect()["State"]["Pid"].as_u64().unwrap();
+        self.engine(&["kill", &self.container()]).ok();
+        // Whether the engine starts it again is the engine's way: killed on demand counts as stopped for some.
+        let state = self.inspect()["State"].clone();
+        if state["Running"] == true && state["Pid"] != old {
+            self.await_new_process(old);
+        } else {
+            self.sh(&["start"]).ok();
+        }
+        let (stream, confirmations) = (self.soc.stream.to_string(), self.soc.confirmations.to_string());
+        (self.soc.incubator, ..) = common::incubator(self.soc.dir.path(), &stream, &confirmations);
+        self.view = self.soc.view("client");
+        self.view.wait("the last of them", |event| event["body"] == body(EVENTS));
+        let mut seqs = Vec::new();
+        for (number, event) in (1..).zip(
+            self.view
+                .events
+                .iter()
+                .filter(|event| event["body"].as_str().unwrap().starts_with("before the engine kills ")),
+        ) {
+            assert_eq!(event["body"], body(number));
+            seqs.push(event["connector"]["seq"].as_u64().unwrap());
+        }
+        assert_eq!(seqs.len() as u64, EVENTS - 1, "the last one was taken out of the view");
+        assert!(seqs[0] > before && seqs.windows(2).all(|pair| pair[0] < pair[1]), "{seqs:?}");
+        self.receives("taken in after the engine's kill");
     }
 
     /// Waits until the engine has the container running again, as another process.

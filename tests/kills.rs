@@ -26,6 +26,11 @@ const KILLS_AT_A_DESK: usize = 26;
 /// spool (64 batches of 256 KiB) and the batches in hand on its two sides.
 const TAKEN_OVER_BYTES: u64 = 66 * 256 * 1024;
 
+/// Messages that are sent at once, with a pause of a millisecond between: some ten thousands a second, so that kills come
+/// among them and a fast binary does not deliver millions before.
+const BURST: u64 = 50;
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// A message's bytes: small ones for many steps, large ones to fill segments.
 const SMALL: usize = 800;
 const LARGE: usize = 60_000;
@@ -77,6 +82,9 @@ fn send(port: u16, round: usize, bytes: usize, sent: Arc<AtomicU64>) -> std::thr
             sent.store(number, Ordering::Relaxed);
             if stream.write_all(line.as_bytes()).is_err() {
                 return;
+            }
+            if number % BURST == 0 {
+                std::thread::sleep(PAUSE);
             }
         }
     })

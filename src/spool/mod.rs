@@ -67,7 +67,7 @@
 //! | event | what is lost | what is sent twice |
 //! |---|---|---|
 //! | the process is killed | nothing that was appended | nothing that it had noted as acknowledged |
-//! | power cut, kernel crash | what was appended since the last sync | what was acknowledged in the last second |
+//! | power cut, kernel crash | what was appended since the last sync; a part of it that is found is kept, numbers missing before it are counted | what was acknowledged in the last second |
 //! | the link is down for an hour | nothing, up to the spool's size | what was in flight |
 //! | a receiver cannot take one event | nothing: it is set aside, counted, and for people to read | nothing |
 //! | the receiver dies after acknowledging | what it answered for and lost: it has left the spool | nothing |
