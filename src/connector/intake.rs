@@ -1,14 +1,22 @@
 //! From the listener's channel into the spool: one thread that appends what has come and syncs once for all of it.
 //!
-//! The thread owns the pace of syncs: one for everything that came within the interval. While the spool cannot take a
-//! batch (full, disk trouble) the thread keeps it and tries again, so the channel fills up and TCP senders wait;
-//! nothing that was taken from the channel is dropped here.
+//! The thread owns the pace of syncs. The uplink sends only what is on the disk, so an event waits for a sync before it
+//! leaves; and a sync costs about the same for one event as for ten thousand. So the uplink asks: as soon as it has read
+//! all that is durable it raises the [`Demand`], and what has come by then, or the next batch that comes, is synced at
+//! once. While the uplink has work, or is not connected, nobody asks, and the interval of the settings is the bound on
+//! what a power cut costs. Syncs on demand leave the disk at least as much time as the last one took, so a slow disk is
+//! used for half of the time at most, and what waits meanwhile is synced together.
+//!
+//! While the spool cannot take a batch (full, disk trouble) the thread keeps it and tries again, so the channel fills up
+//! and TCP senders wait; nothing that was taken from the channel is dropped here.
 
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::spool::{Append, Spool};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
@@ -17,6 +25,34 @@ pub(super) const CHANNEL_BATCHES: usize = 64;
 /// The spool is tried again after so long even when no acknowledgement made room: the disk may have come back.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Between a sync and the next one on demand, at least: on a disk that syncs in no time this is what bounds the number of
+/// syncs, to some hundreds a second.
+const SYNC_PAUSE: Duration = Duration::from_millis(2);
+
+/// What the uplink says to the thread: it has read everything that is durable.
+#[derive(Debug, Default)]
+pub(super) struct Demand {
+    raised: AtomicBool,
+    news: Notify,
+}
+
+impl Demand {
+    /// Asks for a sync of what is not durable, or of the next batch where all is.
+    pub(super) fn raise(&self) {
+        if !self.raised.swap(true, Ordering::AcqRel) {
+            self.news.notify_one();
+        }
+    }
+
+    fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
+    }
+
+    fn clear(&self) {
+        self.raised.store(false, Ordering::Release);
+    }
+}
+
 /// What the thread needs.
 pub(super) struct Intake {
     pub(super) spool: Arc<Spool>,
@@ -24,6 +60,8 @@ pub(super) struct Intake {
     pub(super) batches: mpsc::Receiver<Batch>,
     /// Last durable sequence number, for the uplink.
     pub(super) durable: watch::Sender<u64>,
+    /// Raised by the uplink.
+    pub(super) demand: Arc<Demand>,
     /// Notified when acknowledgements made room.
     pub(super) space: Arc<Notify>,
     /// Becomes true when waiting for room has no more sense: the process ends.
@@ -39,14 +77,28 @@ impl Intake {
 
     /// The thread's work.
     pub(super) async fn run(mut self) {
-        // When the next sync is due; nothing where nothing waits for one.
-        let mut due: Option<Instant> = None;
+        let mut pace = Pace::new(self.sync_interval);
         loop {
-            let Ok(batch) = within(due, self.batches.recv()).await else {
-                due = self.sync_or_postpone();
-                continue;
+            if pace.due(self.demand.is_raised()).is_some_and(|due| due <= Instant::now()) {
+                let begun = Instant::now();
+                pace.synced(begun, self.sync());
+            }
+            let batch = match self.batches.try_recv() {
+                Ok(batch) => batch,
+                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) => {
+                    let due = pace.due(self.demand.is_raised());
+                    tokio::select! {
+                        biased;
+                        () = until(due) => continue,
+                        () = self.demand.news.notified() => continue,
+                        batch = self.batches.recv() => match batch {
+                            Some(batch) => batch,
+                            None => break,
+                        },
+                    }
+                }
             };
-            let Some(batch) = batch else { break };
             let batch = Arc::new(batch);
             if !self.append(Arc::clone(&batch)).await {
                 let mut messages = batch.len();
@@ -58,10 +110,7 @@ impl Intake {
                 tracing::error!(messages, "ended with messages that the spool had no room for");
                 break;
             }
-            let now = Instant::now();
-            if *due.get_or_insert(now + self.sync_interval) <= now {
-                due = self.sync_or_postpone();
-            }
+            pace.appended();
         }
         while !self.sync() && !*self.give_up.borrow() {
             tokio::time::sleep(RETRY).await;
@@ -96,16 +145,12 @@ impl Intake {
         }
     }
 
-    /// Syncs; returns when the next try is due where this one failed. Not at once, however short the interval: a disk in
-    /// trouble is not to be pressed, nor the log to be filled.
-    fn sync_or_postpone(&self) -> Option<Instant> {
-        if self.sync() { None } else { Some(Instant::now() + self.sync_interval.max(RETRY)) }
-    }
-
     fn sync(&self) -> bool {
         let synced: Result<u64> = self.spool.sync();
         match synced {
             Ok(durable) => {
+                // Before the uplink hears of it: what it asks for from now on it asks for knowing this.
+                self.demand.clear();
                 self.durable.send_if_modified(|last| std::mem::replace(last, durable) != durable);
                 true
             }
@@ -117,18 +162,163 @@ impl Intake {
     }
 }
 
-/// The work's result, or an error at the moment when something else is due.
-async fn within<T>(
-    due: Option<Instant>,
-    work: impl Future<Output = T>,
-) -> Result<T, tokio::time::error::Elapsed> {
-    match due {
-        Some(due) => tokio::time::timeout_at(due, work).await,
-        None => Ok(work.await),
+/// When the next sync is due.
+struct Pace {
+    interval: Duration,
+    /// When the oldest batch was appended that is not durable.
+    unsynced_since: Option<Instant>,
+    /// No sync on demand comes before.
+    rested: Instant,
+    failed: bool,
+}
+
+impl Pace {
+    fn new(interval: Duration) -> Self {
+        Self { interval, unsynced_since: None, rested: Instant::now(), failed: false }
+    }
+
+    fn appended(&mut self) {
+        self.unsynced_since.get_or_insert_with(Instant::now);
+    }
+
+    /// When to sync; nothing where all is durable.
+    fn due(&self, demanded: bool) -> Option<Instant> {
+        let latest = self.unsynced_since? + self.interval;
+        Some(match (self.failed, demanded) {
+            // Not at once, however short the interval: a disk in trouble is not to be pressed, nor the log to be filled.
+            (true, _) => latest.max(self.rested),
+            (false, true) => latest.min(self.rested),
+            (false, false) => latest,
+        })
+    }
+
+    fn synced(&mut self, begun: Instant, success: bool) {
+        self.failed = !success;
+        let ended = Instant::now();
+        self.rested = ended + if self.failed { RETRY } else { SYNC_PAUSE.max(ended - begun) };
+        self.unsynced_since = self.failed.then_some(ended);
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 
 async fn given_up(give_up: &mut watch::Receiver<bool>) {
     // The guard that `wait_for` returns must not be held over an await.
     drop(give_up.wait_for(|&now| now).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Origin, Transport};
+    use crate::clock::UnixMicros;
+    use crate::settings;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+    const NEVER: Duration = Duration::from_secs(24 * 3600);
+
+    struct Bench {
+        _dir: tempfile::TempDir,
+        sink: mpsc::Sender<Batch>,
+        durable: watch::Receiver<u64>,
+        demand: Arc<Demand>,
+        spool: Arc<Spool>,
+        _give_up: watch::Sender<bool>,
+    }
+
+    fn intake(sync_interval: Duration) -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        let options = settings::Spool { reserve_bytes: 0, ..settings::Spool::default() };
+        let spool = Arc::new(Spool::open(dir.path(), (&options).into()).unwrap().0);
+        let (sink, batches) = mpsc::channel(CHANNEL_BATCHES);
+        let (durable_sender, durable) = watch::channel(0);
+        let (give_up, gave_up) = watch::channel(false);
+        let demand = Arc::<Demand>::default();
+        Intake {
+            spool: Arc::clone(&spool),
+            sync_interval,
+            batches,
+            durable: durable_sender,
+            demand: Arc::clone(&demand),
+            space: Arc::default(),
+            give_up: gave_up,
+        }
+        .spawn()
+        .unwrap();
+        Bench { _dir: dir, sink, durable, demand, spool, _give_up: give_up }
+    }
+
+    fn batch() -> Batch {
+        let mut batch = Batch::default();
+        let origin = Origin {
+            received: UnixMicros(1),
+            source: "127.0.0.1:1".parse().unwrap(),
+            transport: Transport::Tcp,
+            cut: false,
+        };
+        batch.push(origin, b"<13>x");
+        batch
+    }
+
+    async fn is_durable(bench: &mut Bench, seq: u64) {
+        tokio::time::timeout(PATIENCE, bench.durable.wait_for(|&durable| durable == seq))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_uplink_that_has_read_everything_does_not_wait_for_the_interval() {
+        let mut bench = intake(NEVER);
+        bench.sink.send(batch()).await.unwrap();
+        while bench.spool.status().last_seq == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bench.spool.status().durable_seq, 0, "nobody asked");
+        bench.demand.raise();
+        is_durable(&mut bench, 1).await;
+        // Asked before there is anything: the next batch is meant.
+        bench.demand.raise();
+        bench.sink.send(batch()).await.unwrap();
+        is_durable(&mut bench, 2).await;
+    }
+
+    #[tokio::test]
+    async fn without_an_uplink_the_interval_counts() {
+        let mut bench = intake(Duration::from_millis(1));
+        bench.sink.send(batch()).await.unwrap();
+        is_durable(&mut bench, 1).await;
+        let mut bench = intake(Duration::ZERO);
+        bench.sink.send(batch()).await.unwrap();
+        is_durable(&mut bench, 1).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_is_left_as_much_time_as_it_took_and_one_in_trouble_more() {
+        let took = Duration::from_millis(30);
+        let mut pace = Pace::new(Duration::from_millis(100));
+        assert_eq!(pace.due(true), None);
+        pace.appended();
+        let begun = Instant::now();
+        assert_eq!(pace.due(true), Some(begun));
+        assert_eq!(pace.due(false), Some(begun + pace.interval));
+        pace.synced(begun, true);
+        pace.appended();
+        assert_eq!(pace.due(true), Some(begun + SYNC_PAUSE));
+        tokio::time::advance(took).await;
+        pace.synced(begun, true);
+        pace.appended();
+        assert_eq!(pace.due(true), Some(Instant::now() + took));
+        pace.synced(Instant::now(), false);
+        assert_eq!(pace.due(true), Some(Instant::now() + RETRY));
+        let mut pace = Pace::new(Duration::ZERO);
+        pace.appended();
+        pace.synced(Instant::now(), false);
+        assert_eq!(pace.due(false), Some(Instant::now() + RETRY));
+    }
 }

@@ -72,9 +72,11 @@ impl Config {
     }
 }
 
-/// The spool as the uplink sees it; tells the intake when acknowledgements made room.
+/// The spool as the uplink sees it; tells the intake when the uplink has read everything, and when acknowledgements made
+/// room.
 struct Outgoing {
     spool: Arc<Spool>,
+    demand: Arc<intake::Demand>,
     space: Arc<Notify>,
 }
 
@@ -84,7 +86,11 @@ impl Queue for Outgoing {
     }
 
     fn read_after(&self, seq: u64, max_events: usize, max_bytes: usize) -> Result<Option<Chunk>> {
-        self.spool.read_after(seq, max_events, max_bytes)
+        let chunk = self.spool.read_after(seq, max_events, max_bytes)?;
+        if chunk.is_none() {
+            self.demand.raise();
+        }
+        Ok(chunk)
     }
 
     fn acknowledged(&self) -> u64 {
@@ -144,6 +150,7 @@ impl Connector {
         let (stop_uplink, uplink_stop) = watch::channel(Stop::Running);
         let (give_up, gave_up) = watch::channel(false);
         let space = Arc::new(Notify::new());
+        let demand = Arc::<intake::Demand>::default();
         let probes = Arc::new(Probes::default());
         let counters = Arc::new(Counters::default());
         let uplink_status = Arc::new(uplink::Status::default());
@@ -155,6 +162,7 @@ impl Connector {
             sync_interval: settings.spool.sync_interval,
             batches,
             durable: durable_sender,
+            demand: Arc::clone(&demand),
             space: Arc::clone(&space),
             give_up: gave_up,
         }
@@ -194,7 +202,7 @@ impl Connector {
         beside.spawn(watch_certificate(Arc::clone(&certificate), Arc::clone(&tls)));
 
         let uplink = Uplink {
-            queue: Arc::new(Outgoing { spool: Arc::clone(&spool), space }),
+            queue: Arc::new(Outgoing { spool: Arc::clone(&spool), demand, space }),
             durable,
             writer: Normaliser::new(&settings.normaliser, &id),
             targets,

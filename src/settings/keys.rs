@@ -238,7 +238,8 @@ pub(super) const SECTIONS: &[Section] = &[
             Key {
                 name: "sync_interval_ms",
                 about: "The longest time between two syncs to disk while messages come in, in milliseconds.\n\
-                        A power failure costs what came in since the last one.",
+                        A power failure costs what came in since the last one. Syncs are more frequent\n\
+                        while the uplink keeps up: it sends only what is on the disk, and asks for it.",
                 kind: Kind::Whole {
                     min: 1,
                     max: 10_000,

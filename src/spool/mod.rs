@@ -41,7 +41,7 @@
 //!
 //! [`Spool::append`] encodes a batch into one buffer, hands it to the kernel with one write, and keeps the batch in
 //! memory. [`Spool::sync`] makes one `fdatasync` for all of them; the caller chooses when, and so how much a power cut
-//! can cost. What was synced can be read; the memory of it is kept up to a bound for the reader, which goes to the disk
+//! can cost and how long an event waits before it may be sent (`connector::intake`). What was synced can be read; the memory of it is kept up to a bound for the reader, which goes to the disk
 //! only when it is further behind.
 //!
 //! A write or sync that fails proves nothing about what is on the disk: after a failed write-back Linux marks the pages

@@ -18,7 +18,7 @@ mod oracle;
 mod world;
 
 use super::Outgoing;
-use super::intake::{CHANNEL_BATCHES, Intake};
+use super::intake::{CHANNEL_BATCHES, Demand, Intake};
 use crate::batch::{Batch, Origin, Transport};
 use crate::clock::UnixMicros;
 use crate::error::Result;
@@ -272,15 +272,17 @@ impl Process {
         let (stop_uplink, uplink_stop) = watch::channel(Stop::Running);
         let (give_up, gave_up) = watch::channel(false);
         let space = Arc::new(Notify::new());
+        let demand = Arc::<Demand>::default();
         let intake = Intake {
             spool: Arc::clone(&spool),
             sync_interval: schedule.sync_interval,
             batches,
             durable: durable_sender,
+            demand: Arc::clone(&demand),
             space: Arc::clone(&space),
             give_up: gave_up,
         };
-        let outgoing = Outgoing { spool: Arc::clone(&spool), space };
+        let outgoing = Outgoing { spool: Arc::clone(&spool), demand, space };
         let uplink = Uplink {
             queue: Arc::new(Watched { outgoing, world: Arc::clone(&run.world) }),
             durable: durable.clone(),
