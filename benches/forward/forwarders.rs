@@ -164,10 +164,11 @@ fn soc_connector(place: &Place, dir: &Path, port: u16, ask: &Ask) -> io::Result<
     let connections = connections + 16;
     let files = connections + 1024;
     fs::create_dir_all(dir.join("conf"))?;
+    // Its reports on itself would be counted among the events that were sent to it.
     fs::write(
         dir.join("conf/soc-connector.toml"),
         format!(
-            "[connector]\nid = \"bench\"\n\
+            "[connector]\nid = \"bench\"\nself_reports = false\n\
              [listener]\nsyslog_port = {port}\naddresses = [\"127.0.0.1\"]\nmax_connections = {connections}\n\
              [metrics]\nport = 0\n\
              [tls]\nca = \"ca.pem\"\n\

@@ -120,8 +120,9 @@ pub fn datagrams(
 }
 
 /// So many UDP sockets, each with an address of its own in 127.0.0.0/8: what so many senders look like.
-pub fn senders(count: usize) -> io::Result<Vec<UdpSocket>> {
-    (0..count)
+/// The first of them has the number `first`.
+pub fn senders(first: usize, count: usize) -> io::Result<Vec<UdpSocket>> {
+    (first..first + count)
         .map(|number| {
             let number = u32::try_from(number).expect("fewer senders than addresses");
             let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 0)) + number);

@@ -35,6 +35,9 @@ const STEADY_RATE: u64 = 10_000;
 /// Messages a second while an outage is filled.
 const OUTAGE_RATE: u64 = 50_000;
 
+/// UDP senders at the same time, at most.
+const OPEN_SENDERS: usize = 10_000;
+
 /// UDP sockets that send where nothing else is said.
 const SENDERS: usize = 4;
 
@@ -299,9 +302,15 @@ fn event_bytes(messages: &Messages) -> u64 {
 
 fn udp(lab: &Lab, kind: Kind, senders: usize, rate: u64) -> io::Result<(u64, u64, f64, Trial)> {
     let mut trial = Trial::start(lab, kind, 1, Form::Rfc5424, LENGTH, 0)?;
-    let sockets = load::senders(senders)?;
     let cpu = trial.cpu();
-    let sent = load::datagrams(&sockets, trial.forwarder.address, &trial.messages, rate, lab.time)?;
+    let mut sent = 0;
+    // Each socket is an open file, of which there may not be enough for all senders at once: they come in turns.
+    for first in (0..senders).step_by(OPEN_SENDERS) {
+        let count = OPEN_SENDERS.min(senders - first);
+        let sockets = load::senders(first, count)?;
+        let time = lab.time.mul_f64(count as f64 / senders as f64);
+        sent += load::datagrams(&sockets, trial.forwarder.address, &trial.messages, rate, time)?;
+    }
     let came = trial.wait(sent, SILENCE);
     let cpu = micros_each(trial.cpu().saturating_sub(cpu), came);
     Ok((sent, came, cpu, trial))
