@@ -38,7 +38,7 @@ struct Options {
     /// Rounds, of which the medians are shown [default: 3; 1 with --quick]
     #[arg(long)]
     rounds: Option<u32>,
-    /// Length of each load in seconds [default: 3; 1 with --quick]
+    /// Length of each load in seconds [default: 2; 1 with --quick]
     #[arg(long)]
     seconds: Option<f64>,
     /// Forwarders to measure, all if none is named
@@ -178,7 +178,7 @@ fn run(options: &Options) -> Result<(), String> {
     let tls = Identity::load(&pki.join("server-cert.pem"), &pki.join("server-key.pem"))
         .and_then(|identity| tls::server_config(&identity, &Roots::from_file(&pki.join("ca.pem"))?))
         .map_err(|error| error.to_string())?;
-    let (rounds, seconds) = if options.quick { (1, 1.0) } else { (3, 3.0) };
+    let (rounds, seconds) = if options.quick { (1, 1.0) } else { (3, 2.0) };
     let (rounds, seconds) = (options.rounds.unwrap_or(rounds), options.seconds.unwrap_or(seconds));
     let place = Place { binary, peers: options.peers.clone(), work: work.path().to_owned(), pki };
     let lab = Lab { place, tls, time: Duration::from_secs_f64(seconds) };
