@@ -76,6 +76,11 @@ impl Console {
         out(&value.to_string());
     }
 
+    /// A line whose text is [`printable`] already, with colours of our own in it.
+    pub fn painted(self, line: &str) {
+        out(line);
+    }
+
     fn line(self, level: &str, message: &dyn Display) {
         let message = message.to_string();
         if self.json {

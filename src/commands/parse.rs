@@ -1,4 +1,6 @@
 //! `parse [FILE]`: shows for each line what event it becomes and which rule reads it, before a device is connected.
+//!
+//! On a terminal the names of fields and the rule are in colour, unless `NO_COLOR` is set (<https://no-color.org>).
 
 use super::sample::pretty;
 use crate::batch::{Origin, Transport};
@@ -9,9 +11,10 @@ use crate::install::Install;
 use crate::settings;
 use crate::syslog::framing::{Frame, Framer};
 use crate::syslog::normaliser::Normaliser;
+use crate::syslog::parse::RAW;
 use serde_json::Value;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal as _, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -42,6 +45,7 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
         Some(file) => Box::new(File::open(file).map_err(unreadable)?),
         None => Box::new(io::stdin().lock()),
     };
+    let colours = wants_colours();
     let mut normaliser = Normaliser::new(&settings.normaliser, "parse");
     let mut framer = Framer::new(settings.listener.max_message_bytes);
     let mut seq = 0;
@@ -59,6 +63,8 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
         let event: Value = serde_json::from_slice(&line).expect("an event is JSON");
         if console.is_json() {
             console.value(&event);
+        } else if colours {
+            console.painted(&painted(seq, rule, &pretty(&event)));
         } else {
             console.info(format_args!("message {seq}, rule {rule}: {}", pretty(&event)));
         }
@@ -74,4 +80,47 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
     }
     framer.finish(&mut show);
     Ok(())
+}
+
+/// Whether standard output shows colours and nobody wants it without.
+fn wants_colours() -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    io::stdout().is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// The line of a message: the rule green, or yellow where none read it, and the names of the event's fields cyan.
+fn painted(seq: u64, rule: &str, event: &str) -> String {
+    let paint = |colour: u8, text: &str| format!("\x1b[{colour}m{text}\x1b[0m");
+    let rule = paint(if rule == RAW { 33 } else { 32 }, rule);
+    let rows: Vec<String> = event
+        .lines()
+        .map(|row| {
+            let start = row.len() - row.trim_start().len();
+            match row.find("\": ") {
+                Some(end) => format!("{}{}{}", &row[..start], paint(36, &row[start..=end]), &row[end + 1..]),
+                None => row.to_owned(),
+            }
+        })
+        .collect();
+    format!("INFO - message {seq}, rule {rule}: {}", rows.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_change_nothing_but_the_colour() {
+        let event = "{\n  \"body\": \"a \\\"x\\\": b\",\n  \"connector\": {\n    \"seq\": 7\n  }\n}";
+        let text = painted(7, "rfc3164", event);
+        assert!(
+            text.starts_with("INFO - message 7, rule \x1b[32mrfc3164\x1b[0m: {\n  \x1b[36m\"body\"\x1b[0m: ")
+        );
+        let mut plain = text.clone();
+        for code in ["\x1b[32m", "\x1b[36m", "\x1b[0m"] {
+            plain = plain.replace(code, "");
+        }
+        assert_eq!(plain, format!("INFO - message 7, rule rfc3164: {event}"));
+        assert!(painted(1, RAW, event).contains("\x1b[33mraw"));
+    }
 }

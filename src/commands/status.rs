@@ -249,6 +249,12 @@ fn tell_running(console: Console, report: &Report) {
             SLOW_AFTER.as_secs()
         ));
     }
+    if uplink.events_clock_far_off > 0 {
+        console.warn(format_args!(
+            "Events: {} since the start had a timestamp more than a day from their reception; a sender's clock is wrong",
+            uplink.events_clock_far_off
+        ));
+    }
     if uplink.endpoints.len() > 1 {
         for endpoint in &uplink.endpoints {
             let site = endpoint.site.as_ref().map_or(String::new(), |site| format!("{site}/"));

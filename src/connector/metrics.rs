@@ -194,6 +194,8 @@ metrics! {
         |r| maybe(r.uplink.last_acknowledged_s);
     "events_by_rule_total" Counter ["rule"] "Events sent, by the rule of the normaliser that read them.",
         |r| r.uplink.events_by_rule.iter().map(|(rule, &count)| (vec![rule.clone()], Number::from(count).0)).collect();
+    "events_clock_far_off_total" Counter [] "Events whose timestamp is more than a day from their reception.",
+        |r| one(r.uplink.events_clock_far_off);
     // --- self-reports ---
     "self_reports_total" Counter ["name"] "Reports that the connector made on itself.",
         |r| by(Name::ALL.iter().map(|name| {

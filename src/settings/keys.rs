@@ -192,20 +192,37 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "normaliser",
         about: "How messages are read.",
-        keys: &[Key {
-            name: "time_zone",
-            about: "The time zone of timestamps that name none.",
-            kind: Kind::Text {
-                allowed: super::source::ZONE_ALLOWED,
-                example: "Europe/Berlin",
-                unset: "\"UTC\"",
-                get: |s| Some(s.normaliser.time_zone.name().to_owned()),
-                set: |s, text| {
-                    s.normaliser.time_zone = super::source::parse_zone(text)?;
-                    Ok(())
+        keys: &[
+            Key {
+                name: "time_zone",
+                about: "The time zone of timestamps that name none.",
+                kind: Kind::Text {
+                    allowed: super::source::ZONE_ALLOWED,
+                    example: "Europe/Berlin",
+                    unset: "\"UTC\"",
+                    get: |s| Some(s.normaliser.time_zone.name().to_owned()),
+                    set: |s, text| {
+                        s.normaliser.time_zone = super::source::parse_zone(text)?;
+                        Ok(())
+                    },
                 },
             },
-        }],
+            Key {
+                name: "charset",
+                about: "The charset of messages that are not UTF-8. With \"utf-8\" each sequence of bytes that is none\n\
+                        becomes U+FFFD. Either way the event keeps the bytes in raw_base64.",
+                kind: Kind::Text {
+                    allowed: super::source::CHARSET_ALLOWED,
+                    example: "windows-1252",
+                    unset: "\"utf-8\"",
+                    get: |s| Some(s.normaliser.charset.name().to_ascii_lowercase()),
+                    set: |s, text| {
+                        s.normaliser.charset = super::source::parse_charset(text)?;
+                        Ok(())
+                    },
+                },
+            },
+        ],
     },
     Section {
         name: "spool",

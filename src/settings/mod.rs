@@ -139,25 +139,32 @@ impl Default for Listener {
 pub struct Normaliser {
     /// Time zone of timestamps that name none, a name of the tz database.
     pub time_zone: chrono_tz::Tz,
-    /// The same for senders in a range of addresses; the longest prefix wins.
-    pub sources: Vec<SourceZone>,
+    /// The charset of messages that are not UTF-8; UTF-8 itself where none is known.
+    pub charset: Charset,
+    /// Both for senders in a range of addresses; the longest prefix that says something of it wins.
+    pub sources: Vec<Source>,
 }
 
 impl Default for Normaliser {
     fn default() -> Self {
-        Self { time_zone: chrono_tz::UTC, sources: Vec::new() }
+        Self { time_zone: chrono_tz::UTC, charset: encoding_rs::UTF_8, sources: Vec::new() }
     }
 }
 
-/// One row of the table of sources.
+/// A charset in which ASCII is ASCII.
+pub type Charset = &'static encoding_rs::Encoding;
+
+/// One row of the table of sources; it says one thing at least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SourceZone {
+pub struct Source {
     /// First address of the range.
     pub network: IpAddr,
     /// How many leading bits are fixed.
     pub prefix_bits: u8,
     /// The zone of its timestamps.
-    pub time_zone: chrono_tz::Tz,
+    pub time_zone: Option<chrono_tz::Tz>,
+    /// The charset of its messages.
+    pub charset: Option<Charset>,
 }
 
 /// What happens to new messages when the spool is full.

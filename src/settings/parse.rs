@@ -2,8 +2,10 @@
 
 use super::keys::{SECTIONS, contradictions};
 use super::schema::{Key, Kind, Section, nearest};
-use super::source::{MAX_SOURCES, NETWORK_ALLOWED, ZONE_ALLOWED, parse_network, parse_zone};
-use super::{Settings, SourceZone};
+use super::source::{
+    CHARSET_ALLOWED, MAX_SOURCES, NETWORK_ALLOWED, ZONE_ALLOWED, parse_charset, parse_network, parse_zone,
+};
+use super::{Settings, Source};
 use crate::error::{Code, Error, Result};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -210,7 +212,7 @@ impl Reader<'_> {
         let Some(rows) = rows else {
             self.complain(
                 at,
-                "normaliser.source is a table; allowed: [[normaliser.source]], with network and time_zone"
+                "normaliser.source is a table; allowed: [[normaliser.source]], with network and time_zone or charset"
                     .to_owned(),
             );
             return;
@@ -230,6 +232,7 @@ impl Reader<'_> {
     fn source(&mut self, index: usize, row: &dyn TableLike, table_at: Option<&Range<usize>>) {
         let mut network = None;
         let mut time_zone = None;
+        let mut charset = None;
         let mut row_at = None;
         let mut failed = false;
         for (name, item) in row.iter() {
@@ -246,10 +249,17 @@ impl Reader<'_> {
                     let read = text.ok_or_else(String::new).and_then(parse_zone);
                     (ZONE_ALLOWED, read.map(|read| time_zone = Some(read)))
                 }
+                "charset" => {
+                    let read = text.ok_or_else(String::new).and_then(parse_charset);
+                    (CHARSET_ALLOWED, read.map(|read| charset = Some(read)))
+                }
                 _ => {
                     failed = true;
-                    let meant = meant(name, &["network", "time_zone"]);
-                    self.complain(at, format!("{full} is no setting{meant}; allowed: network, time_zone"));
+                    let meant = meant(name, &["network", "time_zone", "charset"]);
+                    self.complain(
+                        at,
+                        format!("{full} is no setting{meant}; allowed: network, time_zone, charset"),
+                    );
                     continue;
                 }
             };
@@ -261,25 +271,30 @@ impl Reader<'_> {
                 self.complain(wrong.at.or(at), what);
             }
         }
-        match (network, time_zone) {
-            (Some((network, prefix_bits)), Some(time_zone)) => {
-                let same = |row: &SourceZone| (row.network, row.prefix_bits) == (network, prefix_bits);
+        match network {
+            Some((network, prefix_bits)) if time_zone.is_some() || charset.is_some() => {
+                let same = |row: &Source| (row.network, row.prefix_bits) == (network, prefix_bits);
                 if self.settings.normaliser.sources.iter().any(same) {
                     self.complain(
                         row_at,
                         format!("normaliser.source.network {network}/{prefix_bits} has a row already; allowed: one"),
                     );
                 } else {
-                    self.settings.normaliser.sources.push(SourceZone { network, prefix_bits, time_zone });
+                    self.settings.normaliser.sources.push(Source {
+                        network,
+                        prefix_bits,
+                        time_zone,
+                        charset,
+                    });
                 }
             }
             _ if failed => {}
-            (network, _) => {
-                let missing = if network.is_none() { "network" } else { "time_zone" };
+            network => {
+                let missing = if network.is_none() { "network" } else { "time_zone and no charset" };
                 self.complain(
                     row_at.or_else(|| table_at.cloned()),
                     format!(
-                        "[[normaliser.source]] number {} has no {missing}; needed: network, time_zone",
+                        "[[normaliser.source]] number {} has no {missing}; needed: network, and time_zone or charset",
                         index + 1
                     ),
                 );

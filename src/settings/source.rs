@@ -1,7 +1,7 @@
-//! The table of sources, `[[normaliser.source]]`: which senders' clocks run in which time zone.
+//! The table of sources, `[[normaliser.source]]`: which senders' clocks run in which time zone, and which charset they send.
 
-use super::SourceZone;
 use super::schema::nearest;
+use super::{Charset, Source};
 use std::net::IpAddr;
 
 /// Most rows; every message without a zone looks its sender up.
@@ -20,6 +20,18 @@ pub(super) fn parse_zone(text: &str) -> Result<chrono_tz::Tz, String> {
         let names = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
         nearest(text, names).map_or_else(String::new, |name| format!("did you mean \"{name}\"?"))
     })
+}
+
+/// What is allowed as a charset.
+pub(super) const CHARSET_ALLOWED: &str = "a label of the WHATWG Encoding Standard, such as \"utf-8\", \"windows-1252\", \"iso-8859-15\" or \"shift_jis\"";
+
+/// Reads a charset's label. Those in which a byte below 128 is not ASCII (UTF-16, ISO-2022-JP) cannot carry syslog.
+pub(super) fn parse_charset(text: &str) -> Result<Charset, String> {
+    match encoding_rs::Encoding::for_label(text.as_bytes()) {
+        Some(charset) if charset.is_ascii_compatible() => Ok(charset),
+        Some(charset) => Err(format!("{} does not contain ASCII", charset.name())),
+        None => Err(String::new()),
+    }
 }
 
 /// Reads `address` or `address/prefix_bits`. Bits behind the prefix must be zero: where they are not, it is not clear
@@ -65,7 +77,7 @@ fn mask(address: IpAddr, bits: u8) -> IpAddr {
     }
 }
 
-impl SourceZone {
+impl Source {
     /// Whether the row is about this sender.
     pub fn contains(&self, sender: IpAddr) -> bool {
         sender.is_ipv4() == self.network.is_ipv4() && mask(sender, self.prefix_bits) == self.network
@@ -114,7 +126,7 @@ mod tests {
     fn a_row_is_about_the_senders_of_its_network_only() {
         let row = |text| {
             let (network, prefix_bits) = parse_network(text).unwrap();
-            SourceZone { network, prefix_bits, time_zone: chrono_tz::UTC }
+            Source { network, prefix_bits, time_zone: None, charset: None }
         };
         for (network, sender, inside) in [
             ("10.1.0.0/16", "10.1.255.255", true),
@@ -128,6 +140,14 @@ mod tests {
         ] {
             assert_eq!(row(network).contains(sender.parse().unwrap()), inside, "{network} {sender}");
         }
+    }
+
+    #[test]
+    fn charsets_contain_ascii() {
+        assert_eq!(parse_charset("latin1"), Ok(encoding_rs::WINDOWS_1252));
+        assert_eq!(parse_charset("Shift_JIS"), Ok(encoding_rs::SHIFT_JIS));
+        assert_eq!(parse_charset("utf-16le"), Err("UTF-16LE does not contain ASCII".to_owned()));
+        assert_eq!(parse_charset("klingon"), Err(String::new()));
     }
 
     #[test]

@@ -21,10 +21,13 @@ const HEAD: &str = "\
 ";
 
 const SOURCES: &str = "\
-# The time zone of single senders or networks, for timestamps that name none; the longest prefix wins.
+# The time zone and the charset of single senders or networks, for timestamps that name no zone and for
+# messages that are not UTF-8; the longest prefix wins.
 # One such table for each, as many as are needed.
 # Allowed: network: an address, or the first address of a network and its prefix length.
 #          time_zone: a name of the tz database, such as \"UTC\" or \"Europe/Berlin\".
+#          charset: a label of the WHATWG Encoding Standard, such as \"windows-1252\" or \"shift_jis\".
+#          One of the last two may be missing.
 # Default: none
 ";
 
@@ -32,6 +35,7 @@ const SOURCE_EXAMPLE: &str = "\
 #[[normaliser.source]]
 #network = \"10.1.0.0/16\"
 #time_zone = \"Europe/Berlin\"
+#charset = \"windows-1252\"
 ";
 
 /// The commented file with these settings. It reads back to them; numbers whose unit in the file is coarser than the
@@ -81,11 +85,19 @@ pub fn render(settings: &Settings) -> String {
             for source in &settings.normaliser.sources {
                 write!(
                     file,
-                    "[[normaliser.source]]\nnetwork = {}\ntime_zone = {}\n",
+                    "[[normaliser.source]]\nnetwork = {}\n",
                     quoted(&format!("{}/{}", source.network, source.prefix_bits)),
-                    quoted(source.time_zone.name())
                 )
                 .expect("a String takes everything");
+                let charset = source.charset.map(|charset| charset.name().to_ascii_lowercase());
+                for (key, value) in [
+                    ("time_zone", source.time_zone.map(chrono_tz::Tz::name)),
+                    ("charset", charset.as_deref()),
+                ] {
+                    if let Some(value) = value {
+                        writeln!(file, "{key} = {}", quoted(value)).expect("a String takes everything");
+                    }
+                }
             }
         }
     }

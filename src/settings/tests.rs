@@ -84,7 +84,7 @@ const WRONG: &[(&str, usize, &[&str])] = &[
     ("[tls]\nissuer = \"\"\n", 2, &["1 to 64 characters"]),
     // The table of sources.
     ("[normaliser]\nsource = 5\n", 2, &["[[normaliser.source]]"]),
-    ("[[normaliser.source]]\nnetwork = \"10.0.0.0/8\"\n", 2, &["number 1 has no time_zone"]),
+    ("[[normaliser.source]]\nnetwork = \"10.0.0.0/8\"\n", 2, &["number 1 has no time_zone and no charset"]),
     ("[[normaliser.source]]\ntime_zone = \"UTC\"\n", 2, &["number 1 has no network"]),
     (
         "[[normaliser.source]]\nnetwork = \"10.0.0.1/8\"\ntime_zone = \"UTC\"\n",
@@ -97,9 +97,15 @@ const WRONG: &[(&str, usize, &[&str])] = &[
         &["normaliser.source.time_zone = 1"],
     ),
     (
+        "[[normaliser.source]]\nnetwork = \"10.0.0.0/8\"\ncharset = \"utf-16\"\n",
+        3,
+        &["normaliser.source.charset = \"utf-16\"", "UTF-16LE does not contain ASCII", "windows-1252"],
+    ),
+    ("[normaliser]\ncharset = \"latin\"\n", 2, &["a label of the WHATWG Encoding Standard"]),
+    (
         "[[normaliser.source]]\nnet = \"10.0.0.0/8\"\n",
         2,
-        &["normaliser.source.net is no setting", "network, time_zone"],
+        &["normaliser.source.net is no setting", "network, time_zone, charset"],
     ),
     (
         "[[normaliser.source]]\nnetwork = \"10.0.0.1\"\ntime_zone = \"UTC\"\n\
@@ -166,10 +172,11 @@ fn all_spellings_of_toml_are_read() {
         "[normaliser]\nsource = [ { network = \"10.1.0.0/16\", time_zone = \"Europe/Berlin\" } ]\n",
     ] {
         let sources = read(text).normaliser.sources;
-        let row = SourceZone {
+        let row = Source {
             network: "10.1.0.0".parse().unwrap(),
             prefix_bits: 16,
-            time_zone: chrono_tz::Europe::Berlin,
+            time_zone: Some(chrono_tz::Europe::Berlin),
+            charset: None,
         };
         assert_eq!(sources, [row]);
     }
@@ -180,7 +187,15 @@ fn all_spellings_of_toml_are_read() {
 fn the_template_is_the_defaults_also_where_its_lines_are_uncommented() {
     assert_eq!(read(&TEMPLATE), Settings::default());
     // A setting's line begins with `#` and no space, but for the items of a list; what has no default is an example.
-    let examples = ["#id = ", "#image = ", "#ca = ", "#[[", "#network = \"10.", "#time_zone = \"Europe"];
+    let examples = [
+        "#id = ",
+        "#image = ",
+        "#ca = ",
+        "#[[",
+        "#network = \"10.",
+        "#time_zone = \"Europe",
+        "#charset = \"windows",
+    ];
     let uncommented: Vec<&str> = TEMPLATE
         .lines()
         .filter(|line| !examples.iter().any(|example| line.starts_with(example)))
@@ -271,10 +286,11 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         settings.listener.addresses = addresses.into_iter().collect();
         for (network, (bits, zone)) in rows {
             let network = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0) & network;
-            let row = SourceZone {
+            let row = Source {
                 network: IpAddr::V4(network.into()),
                 prefix_bits: bits,
-                time_zone: chrono_tz::TZ_VARIANTS[zone],
+                time_zone: (bits % 3 > 0).then_some(chrono_tz::TZ_VARIANTS[zone]),
+                charset: (bits % 3 != 1).then_some(encoding_rs::SHIFT_JIS),
             };
             let known = &settings.normaliser.sources;
             if !known.iter().any(|r| (r.network, r.prefix_bits) == (row.network, row.prefix_bits)) {

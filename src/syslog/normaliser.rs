@@ -1,13 +1,16 @@
 //! The event of one message: the contract's JSON object.
 //!
-//! Keys come in the order of the manual's section 1.7.2, then `connector`. A message whose bytes are not UTF-8 has U+FFFD in
-//! their place in the text, and is given whole in `raw_base64`.
+//! Keys come in the order of the manual's section 1.7.2, then `connector`. A message whose bytes are not UTF-8 is decoded by
+//! the charset that the settings give to its sender; without one it has U+FFFD in their place. It is given whole in
+//! `raw_base64` either way. What is UTF-8 is never decoded, whatever the settings say: text in another charset that
+//! happens to be UTF-8 as well is rare, and most devices that send such a charset send ASCII most of the time.
 
 use super::json;
 use super::parse::{self, Parsed, tag};
 use super::time::{Resolver, resolve};
 use crate::batch::Origin;
 use crate::settings;
+use crate::settings::Charset;
 use chrono_tz::Tz;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -15,11 +18,12 @@ use std::net::{IpAddr, SocketAddr};
 /// Writes events. Each thread has its own: it keeps what it knows about the last sender.
 #[derive(Debug)]
 pub struct Normaliser {
-    zones: Zones,
+    sources: Sources,
     resolver: Resolver,
     /// `"connector":{"id":"…","seq":`, the same in every event.
     connector_start: Vec<u8>,
     sender: Option<Sender>,
+    clock_far_off: bool,
 }
 
 /// What depends on the sender alone.
@@ -31,6 +35,7 @@ struct Sender {
     /// Its address and port.
     address: Vec<u8>,
     zone: Tz,
+    charset: Charset,
 }
 
 impl Normaliser {
@@ -39,26 +44,36 @@ impl Normaliser {
         let mut connector_start = b"\"connector\":{\"id\":".to_vec();
         json::write_utf8(&mut connector_start, connector_id.as_bytes());
         connector_start.extend_from_slice(b",\"seq\":");
-        Self { zones: Zones::new(settings), resolver: Resolver::default(), connector_start, sender: None }
+        Self {
+            sources: Sources::new(settings),
+            resolver: Resolver::default(),
+            connector_start,
+            sender: None,
+            clock_far_off: false,
+        }
     }
 
     /// Appends the event of one message without framing as one JSON object, without a newline, to `out`; returns the
     /// name of the rule that read it. Every input gives an event.
     pub fn write_event(&mut self, out: &mut Vec<u8>, seq: u64, origin: &Origin, raw: &[u8]) -> &'static str {
+        let sender = match self.sender.take() {
+            Some(sender) if sender.source == origin.source => sender,
+            _ => Sender::new(origin.source, &self.sources),
+        };
+        let is_utf8 = std::str::from_utf8(raw).is_ok();
+        let bytes = (!is_utf8).then_some(raw);
+        // Before the message is parsed: the second byte of a character may be a sign of ASCII (Shift_JIS, GBK).
+        let decoded = (!is_utf8 && sender.charset != encoding_rs::UTF_8)
+            .then(|| sender.charset.decode_without_bom_handling(raw).0);
+        let raw = decoded.as_deref().map_or(raw, str::as_bytes);
         let parsed = parse::parse(raw);
         // The text stands in the event twice, the header's parts once or twice more.
         out.reserve(raw.len() * 2 + 768);
-        let is_utf8 = std::str::from_utf8(raw).is_ok();
-        let write_text = if is_utf8 { json::write_utf8 } else { json::write_lossy };
+        let write_text = if is_utf8 || decoded.is_some() { json::write_utf8 } else { json::write_lossy };
         let text = |out: &mut Vec<u8>, key: &str, value: &[u8]| {
             out.extend_from_slice(key.as_bytes());
             write_text(out, value);
         };
-        let sender = match self.sender.take() {
-            Some(sender) if sender.source == origin.source => sender,
-            _ => Sender::new(origin.source, &self.zones),
-        };
-
         let app = parsed.app.unwrap_or(b"-");
         text(out, "{\"appInst\":", app);
         text(out, ",\"appName\":", tag::static_part(app));
@@ -73,11 +88,19 @@ impl Normaliser {
         out.extend_from_slice(b",\"syslogTag\":");
         write_tag(out, &parsed, write_text);
         out.extend_from_slice(b",\"timestamp\":\"");
+        let start = out.len();
         self.resolver.write(out, &parsed.when, origin.received, sender.zone);
+        self.clock_far_off = resolve::is_far_off(&out[start..], origin.received);
         out.extend_from_slice(b"\",");
-        self.write_connector(out, seq, origin, &sender, parsed.rule, (!is_utf8).then_some(raw));
+        self.write_connector(out, seq, origin, &sender, parsed.rule, bytes);
         self.sender = Some(sender);
         parsed.rule
+    }
+
+    /// Whether the timestamp of the event written last is far from its reception
+    /// ([`CLOCK_FAR_OFF_SECONDS`](resolve::CLOCK_FAR_OFF_SECONDS)).
+    pub fn clock_was_far_off(&self) -> bool {
+        self.clock_far_off
     }
 
     fn write_connector(
@@ -134,46 +157,40 @@ fn write_tag(out: &mut Vec<u8>, parsed: &Parsed<'_>, write_text: fn(&mut Vec<u8>
 }
 
 impl Sender {
-    fn new(source: SocketAddr, zones: &Zones) -> Self {
+    fn new(source: SocketAddr, sources: &Sources) -> Self {
         let source_as_shown = SocketAddr::new(source.ip().to_canonical(), source.port());
         let mut host = Vec::new();
         let mut address = Vec::new();
         write!(host, "{}", source_as_shown.ip()).expect("writing to memory cannot fail");
         write!(address, "{source_as_shown}").expect("writing to memory cannot fail");
-        Self { source, host, address, zone: zones.of(source_as_shown.ip()) }
+        let (zone, charset) = sources.of(source_as_shown.ip());
+        Self { source, host, address, zone, charset }
     }
 }
 
-/// Which zone the timestamps of a sender are in.
+/// What the settings say of senders.
 #[derive(Debug)]
-struct Zones {
-    default: Tz,
+struct Sources {
+    default: (Tz, Charset),
     /// Longest prefix first.
-    sources: Vec<settings::SourceZone>,
+    rows: Vec<settings::Source>,
 }
 
-impl Zones {
+impl Sources {
     fn new(settings: &settings::Normaliser) -> Self {
-        let mut sources = settings.sources.clone();
-        sources.sort_by_key(|row| std::cmp::Reverse(row.prefix_bits));
-        Self { default: settings.time_zone, sources }
+        let mut rows = settings.sources.clone();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.prefix_bits));
+        Self { default: (settings.time_zone, settings.charset), rows }
     }
 
-    fn of(&self, address: IpAddr) -> Tz {
-        self.sources.iter().find(|row| contains(row, address)).map_or(self.default, |row| row.time_zone)
+    fn of(&self, address: IpAddr) -> (Tz, Charset) {
+        let (zone, charset) = self.default;
+        let mut rows = self.rows.iter().filter(|row| row.contains(address));
+        (
+            rows.clone().find_map(|row| row.time_zone).unwrap_or(zone),
+            rows.find_map(|row| row.charset).unwrap_or(charset),
+        )
     }
-}
-
-fn contains(row: &settings::SourceZone, address: IpAddr) -> bool {
-    let (network, address, width) = match (row.network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            (u128::from(network.to_bits()), u128::from(address.to_bits()), 32)
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) => (network.to_bits(), address.to_bits(), 128),
-        _ => return false,
-    };
-    let free = width - u32::from(row.prefix_bits).min(width);
-    network.checked_shr(free).unwrap_or(0) == address.checked_shr(free).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -260,32 +277,81 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_prefix_decides_the_zone() {
-        let row = |network: &str, prefix_bits, time_zone| settings::SourceZone {
+    fn the_longest_prefix_that_says_it_decides_zone_and_charset() {
+        let row = |network: &str, prefix_bits, time_zone, charset| settings::Source {
             network: network.parse().unwrap(),
             prefix_bits,
             time_zone,
+            charset,
         };
-        let zones = Zones::new(&settings::Normaliser {
+        let (latin, japanese) = (encoding_rs::WINDOWS_1252, encoding_rs::SHIFT_JIS);
+        let sources = Sources::new(&settings::Normaliser {
             time_zone: Tz::Asia__Tokyo,
+            charset: encoding_rs::UTF_8,
             sources: vec![
-                row("10.0.0.0", 8, Tz::Europe__Berlin),
-                row("10.1.0.0", 16, Tz::America__New_York),
-                row("10.1.2.3", 32, Tz::UTC),
-                row("2001:db8::", 32, Tz::Europe__Paris),
-                row("::", 0, Tz::Europe__Rome),
+                row("10.0.0.0", 8, Some(Tz::Europe__Berlin), None),
+                row("10.1.0.0", 16, Some(Tz::America__New_York), Some(latin)),
+                row("10.1.2.3", 32, Some(Tz::UTC), None),
+                row("10.1.2.5", 32, None, Some(japanese)),
+                row("2001:db8::", 32, Some(Tz::Europe__Paris), None),
+                row("::", 0, Some(Tz::Europe__Rome), Some(latin)),
             ],
         });
-        for (address, zone) in [
-            ("10.9.9.9", Tz::Europe__Berlin),
-            ("10.1.9.9", Tz::America__New_York),
-            ("10.1.2.3", Tz::UTC),
-            ("10.1.2.4", Tz::America__New_York),
-            ("192.0.2.1", Tz::Asia__Tokyo),
-            ("2001:db8::1", Tz::Europe__Paris),
-            ("2001:db9::1", Tz::Europe__Rome),
+        for (address, zone, charset) in [
+            ("10.9.9.9", Tz::Europe__Berlin, encoding_rs::UTF_8),
+            ("10.1.9.9", Tz::America__New_York, latin),
+            ("10.1.2.3", Tz::UTC, latin),
+            ("10.1.2.5", Tz::America__New_York, japanese),
+            ("192.0.2.1", Tz::Asia__Tokyo, encoding_rs::UTF_8),
+            ("2001:db8::1", Tz::Europe__Paris, latin),
+            ("2001:db9::1", Tz::Europe__Rome, latin),
         ] {
-            assert_eq!(zones.of(address.parse().unwrap()), zone, "{address}");
+            assert_eq!(sources.of(address.parse().unwrap()), (zone, charset), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_far_off_is_kept_as_sent_and_told() {
+        let mut normaliser = Normaliser::new(&settings::Normaliser::default(), "id");
+        for (sent, far_off) in [
+            ("<13>1 2026-11-22T02:00:00Z h a - - - x", false),
+            ("<13>1 2016-11-22T02:00:00Z h a - - - x", true),
+            ("<13>Nov 21 02:00:00 h a: x", true),
+            ("<13>no time at all", false),
+        ] {
+            let mut out = Vec::new();
+            normaliser.write_event(&mut out, 1, &origin("192.0.2.1:1"), sent.as_bytes());
+            assert_eq!(normaliser.clock_was_far_off(), far_off, "{sent}");
+            let event: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            assert!(!far_off || event["timestamp"].as_str().unwrap().contains("T02:00:00"), "{event}");
+        }
+    }
+
+    #[test]
+    fn a_charset_decodes_what_is_not_utf_8_and_the_bytes_are_kept() {
+        let settings = |charset| settings::Normaliser { charset, ..settings::Normaliser::default() };
+        for (charset, raw, text) in [
+            (encoding_rs::WINDOWS_1252, &b"gr\xFCn \x80 5"[..], "gr\u{fc}n \u{20ac} 5"),
+            // The second byte of the second character is a backslash.
+            (encoding_rs::SHIFT_JIS, b"\x93\xFA\x95\x5C: x", "\u{65e5}\u{8868}: x"),
+            (encoding_rs::GBK, b"\xC8\xD5", "\u{65e5}"),
+            // UTF-8 stays what it is.
+            (encoding_rs::WINDOWS_1252, "grün".as_bytes(), "grün"),
+        ] {
+            let raw = [b"<13>Oct 11 22:14:15 host app: ", raw].concat();
+            let mut out = Vec::new();
+            Normaliser::new(&settings(charset), "id").write_event(&mut out, 1, &origin("192.0.2.1:1"), &raw);
+            let event: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            assert_eq!(event["body"], text);
+            assert_eq!(event["hostName"], "host");
+            assert_eq!(event["event_raw"], format!("<13>Oct 11 22:14:15 host app: {text}"));
+            let mut base64 = Vec::new();
+            json::write_base64(&mut base64, &raw);
+            let kept = std::str::from_utf8(&raw).is_err();
+            assert_eq!(
+                event["connector"]["raw_base64"].as_str(),
+                kept.then_some(std::str::from_utf8(&base64).unwrap())
+            );
         }
     }
 }

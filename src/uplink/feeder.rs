@@ -21,11 +21,20 @@ const MAX_WINDOW_BYTES: usize = 4 << 20;
 pub trait EventWriter: Send + 'static {
     /// Appends the event's JSON, one line without a line's end; returns the rule that read the message.
     fn write_event(&mut self, out: &mut Vec<u8>, seq: u64, origin: &Origin, raw: &[u8]) -> &'static str;
+
+    /// Whether the timestamp of the event written last was far from its reception.
+    fn clock_was_far_off(&self) -> bool {
+        false
+    }
 }
 
 impl EventWriter for Normaliser {
     fn write_event(&mut self, out: &mut Vec<u8>, seq: u64, origin: &Origin, raw: &[u8]) -> &'static str {
         Self::write_event(self, out, seq, origin, raw)
+    }
+
+    fn clock_was_far_off(&self) -> bool {
+        Self::clock_was_far_off(self)
     }
 }
 
@@ -35,6 +44,8 @@ pub(super) struct Prepared {
     pub bytes: Vec<u8>,
     /// How many events each rule read, of those that were not prepared before.
     pub rules: Vec<(&'static str, u64)>,
+    /// Of these, those whose timestamp is far from their reception.
+    pub clocks_far_off: u64,
 }
 
 /// Fills one window after the other.
@@ -68,6 +79,7 @@ impl<W: EventWriter> Feeder<W> {
         let mut filling = Filling::begin(&mut self.format, buffer);
         let mut window = Window::default();
         let mut rules: Vec<(&'static str, u64)> = Vec::new();
+        let mut clocks_far_off = 0;
         let mut last = seq;
         let mut raw_bytes = 0;
         'window: loop {
@@ -81,6 +93,7 @@ impl<W: EventWriter> Feeder<W> {
                 if seq > self.tallied {
                     self.tallied = seq;
                     tally(&mut rules, rule);
+                    clocks_far_off += u64::from(self.writer.clock_was_far_off());
                 }
                 window.push(seq, 1);
                 last = seq;
@@ -93,7 +106,7 @@ impl<W: EventWriter> Feeder<W> {
         if window.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Prepared { window, bytes: filling.finish(), rules }))
+        Ok(Some(Prepared { window, bytes: filling.finish(), rules, clocks_far_off }))
     }
 }
 

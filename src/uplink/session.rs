@@ -246,9 +246,12 @@ async fn exchange<W: EventWriter>(
         if outgoing.is_none()
             && flight.len() < windows
             && !leaving
-            && let Some(Prepared { window, bytes, rules }) = prepared.take()
+            && let Some(Prepared { window, bytes, rules, clocks_far_off }) = prepared.take()
         {
             link.status.sent(u64::from(window.len()), window.count_up_to(link.sent), &rules);
+            if clocks_far_off > 0 {
+                link.status.clocks_far_off(clocks_far_off);
+            }
             link.sent = link.sent.max(window.last_seq().expect("a prepared window has events"));
             if flight.is_empty() {
                 life = Instant::now();

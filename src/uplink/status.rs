@@ -96,6 +96,9 @@ pub struct Snapshot {
     pub bytes_sent: u64,
     /// Events by the rule of the normaliser that read them.
     pub events_by_rule: BTreeMap<String, u64>,
+    /// Events whose timestamp is more than a day from their reception: a sender's clock is wrong.
+    #[serde(default)]
+    pub events_clock_far_off: u64,
     /// The last sequence number that was acknowledged since the start.
     pub last_acknowledged_seq: Option<u64>,
     /// Unix time of the last acknowledgement.
@@ -217,6 +220,10 @@ impl Status {
                 }
             }
         });
+    }
+
+    pub(super) fn clocks_far_off(&self, events: u64) {
+        self.change(|snapshot| snapshot.events_clock_far_off += events);
     }
 
     pub(super) fn written(&self, bytes: usize) {

@@ -86,13 +86,14 @@ pub fn follows(text: &[u8]) -> bool {
     tag::mnemonic(text).is_some() || header(text, Place::BehindHost).is_some()
 }
 
-/// What follows `timestamp:`: a TAG or a mnemonic, or `host : %MNEMONIC`, or `host %MNEMONIC`. Other systems put a colon
+/// What follows `timestamp:`: a TAG or a mnemonic, or `host : %MNEMONIC`, `host: %MNEMONIC` or `host %MNEMONIC`. Other systems put a colon
 /// there as well; only a mnemonic makes it Cisco's.
 pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
     let mut parsed = Parsed::new("rfc3164-no-host", text);
     let trimmed = skip_spaces(text);
     let (name, behind) = word(trimmed);
     let behind = skip_spaces(behind.strip_prefix(b" :").unwrap_or(behind));
+    let name = name.strip_suffix(b":").unwrap_or(name);
     if let Some(mnemonic) = tag::mnemonic(behind).filter(|_| host::is_host(name)) {
         parsed.host = Some(name);
         parsed.set_tag(mnemonic);

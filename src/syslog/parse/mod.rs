@@ -18,7 +18,7 @@
 //!    TAGs, but for the version and the bar behind them.
 //! 5. `UniFi`'s descriptor with a MAC address behind a bare name ([`rfc3164::undated`]); no TAG is followed by one. AIX's
 //!    `Message forwarded from` ([`rfc3164::forwarded`]).
-//! 6. `tag`: a TAG without any header ([`tag`]).
+//! 6. `tag`: a TAG without any header ([`tag`]), or with an address before it ([`rfc3164::addressed`]).
 //! 7. [`RAW`]: everything else; the body is all that follows PRI.
 //!
 //! Rules look at shapes; a product's name decides only where two products send the same shape with different meanings.
@@ -56,7 +56,7 @@ pub const RULES: [(&str, &str); 19] = [
     ("snare", "Snare's tab-separated event without a header"),
     ("key-value", "key=value pairs without a header"),
     ("json", "a JSON object without a header"),
-    ("tag", "a TAG without a header"),
+    ("tag", "a TAG without a header, or with an address alone before it"),
 ];
 
 /// The rule of what fits no other: the body is everything behind PRI.
@@ -130,6 +130,7 @@ fn header(text: &[u8]) -> Option<Parsed<'_>> {
         .or_else(|| payload::bare(text))
         .or_else(|| rfc3164::undated(text))
         .or_else(|| rfc3164::forwarded(text))
+        .or_else(|| rfc3164::addressed(text))
         .or_else(|| tag_only(text))
 }
 

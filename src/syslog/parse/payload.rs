@@ -142,9 +142,10 @@ fn is_key_value(text: &[u8]) -> bool {
     key > 0 && text[0].is_ascii_alphabetic() && text.get(key) == Some(&b'=')
 }
 
-/// Pairs with quoted values: Fortinet (`devname`, `date`, `time`, `tz`), Sophos (`device_name`, `date`, `time`,
-/// `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall` or a serial number, `fw`, `time`), Linux audit
-/// (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`; elsewhere `hostname` is that of a request).
+/// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`), Fortinet (`devname`, `date`, `time`, `tz`),
+/// Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall` or a serial
+/// number, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`; elsewhere
+/// `hostname` is that of a request).
 fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut date, mut time, mut zone] = [None; 3];
@@ -166,7 +167,7 @@ fn key_value(body: &[u8]) -> Found<'_> {
             b"date" => date = date.or(Some(value)),
             b"time" => time = time.or(Some(value)),
             b"tz" | b"timezone" => zone = zone.or(Some(value)),
-            b"timestamp" => found.when = found.when.or_else(|| stamp(value)),
+            b"timestamp" | b"ts" => found.when = found.when.or_else(|| stamp(value)),
             _ => {}
         }
     }
@@ -294,7 +295,14 @@ fn palo_alto(body: &[u8]) -> Option<Found<'_>> {
         return None;
     }
     let received = scan::scan(received).filter(|scanned| scanned.len == received.len())?;
-    let kind = fields.nth(1)?;
+    let serial_number = fields.next()?;
+    let kind = fields.next()?;
+    if !serial_number.iter().all(u8::is_ascii_alphanumeric)
+        || kind.is_empty()
+        || !kind.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-')
+    {
+        return None;
+    }
     // Positions as documented for each type, less the four fields that are read already.
     let device_name = match kind {
         b"TRAFFIC" => Some(48),

@@ -40,6 +40,31 @@ const LEVELS: [&[u8]; 14] = [
     b"debug",
 ];
 
+/// Facilities by name, as a selector of syslog.conf writes them before a severity (`local7.notice`).
+const FACILITIES: [&[u8]; 21] = [
+    b"kern",
+    b"user",
+    b"mail",
+    b"daemon",
+    b"auth",
+    b"syslog",
+    b"lpr",
+    b"news",
+    b"uucp",
+    b"cron",
+    b"authpriv",
+    b"ftp",
+    b"security",
+    b"local0",
+    b"local1",
+    b"local2",
+    b"local3",
+    b"local4",
+    b"local5",
+    b"local6",
+    b"local7",
+];
+
 /// Reads a message from its timestamp on; a VERSION may stand before it.
 pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     if let Some(scanned) = scan::scan(text) {
@@ -174,6 +199,11 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
     if first.iter().all(u8::is_ascii_digit) && tag::scan(skip_spaces(behind)).is_none() {
         return without_host("rfc3164-no-host");
     }
+    // An access log without a host before it begins with the client's address.
+    let is_client = host::is_address(first) || host::without_port(first).is_some_and(host::is_address);
+    if is_client && is_request(behind) {
+        return without_host("rfc3164-no-host");
+    }
     // A message of one word has no header: the word is the text, unless it is an address.
     let lone = skip_spaces(behind).is_empty();
     if host::is_address(first) || (!lone && host::is_host(first) && !first.contains(&b':')) {
@@ -189,6 +219,18 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
         return behind_host(name, behind, rule_of(form), outer);
     }
     without_host("rfc3164-no-host")
+}
+
+/// What follows the client in the logs of web servers and proxies: at most two words, then a time in brackets.
+fn is_request(behind: &[u8]) -> bool {
+    let mut text = without_space(behind);
+    for _ in 0..3 {
+        if let Some(inner) = text.strip_prefix(b"[") {
+            return scan::scan(inner).is_some();
+        }
+        text = without_space(word(text).1);
+    }
+    false
 }
 
 /// Fields between tabs: the host, where a TAG follows it. Other tables, Zeek's for one, have a time in their first column
@@ -212,11 +254,19 @@ fn column(text: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Without the facility and level that syslogd -v of BSD writes behind the timestamp, `<4.6>` or `<auth.info>`.
+/// Without the facility and level that stand behind the timestamp: `<4.6>` or `<auth.info>` of BSD's syslogd -v,
+/// `local7.notice` of `AlliedWare`.
 fn without_level(text: &[u8]) -> &[u8] {
     // The longest is `<security.emergency>`.
     const MAX_BYTES: usize = 24;
-    let Some(inner) = text.strip_prefix(b"<") else { return text };
+    let Some(inner) = text.strip_prefix(b"<") else {
+        let (first, behind) = word(&text[..text.len().min(MAX_BYTES)]);
+        return if is_selector(first) && !behind.is_empty() {
+            skip_spaces(&text[first.len()..])
+        } else {
+            text
+        };
+    };
     let Some(end) = memchr::memchr(b'>', &inner[..inner.len().min(MAX_BYTES)]) else { return text };
     let level = &inner[..end];
     let is_one = level.contains(&b'.')
@@ -224,12 +274,13 @@ fn without_level(text: &[u8]) -> &[u8] {
     if is_one && inner[end + 1..].starts_with(b" ") { skip_spaces(&inner[end + 1..]) } else { text }
 }
 
-/// `OneFS`: a node's name with its number, `name(id1)`.
+/// A name with a node's number (`OneFS`), `name(id1)`, or with its address, `name(10.0.0.5)`.
 fn node_name(word: &[u8]) -> Option<&[u8]> {
     let open = memchr::memchr(b'(', word)?;
-    let number = word[open..].strip_prefix(b"(id")?.strip_suffix(b")")?;
-    let is_one = !number.is_empty() && number.iter().all(u8::is_ascii_digit) && host::is_host(&word[..open]);
-    is_one.then_some(&word[..open])
+    let inner = word[open + 1..].strip_suffix(b")")?;
+    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let is_one = inner.strip_prefix(b"id").is_some_and(is_number) || host::is_address(inner);
+    (is_one && host::is_host(&word[..open])).then_some(&word[..open])
 }
 
 /// What follows HOSTNAME.
@@ -295,6 +346,7 @@ fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
         || host::is_address(first)
         || parsed.host.is_some_and(|host| is_same_host(host, first))
         || is_facility_and_level(first)
+        || is_selector(first)
         || is_serial_number(first);
     if is_stepped_over && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon) {
         parsed.set_tag(tag);
@@ -306,6 +358,12 @@ fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
 /// The host once more, or its name in full.
 fn is_same_host(host: &[u8], word: &[u8]) -> bool {
     word.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest[0] == b'.')
+}
+
+/// `user.notice`: facility and severity as `BusyBox` and `AlliedWare` write them.
+fn is_selector(word: &[u8]) -> bool {
+    let Some(point) = memchr::memchr(b'.', word) else { return false };
+    FACILITIES.contains(&&word[..point]) && LEVELS.contains(&&word[point + 1..])
 }
 
 /// AIX: `auth|security:info` before the TAG.
@@ -376,6 +434,15 @@ fn relayed(text: &[u8]) -> Option<Parsed<'_>> {
     complete.then(|| Parsed { rule: if inner.rule == "cisco" { "cisco" } else { "relayed" }, ..inner })
 }
 
+/// An address and a TAG without a timestamp: other words before a TAG are text.
+pub fn addressed(text: &[u8]) -> Option<Parsed<'_>> {
+    let (name, behind) = word(text);
+    let tag = tag::scan(skip_spaces(behind)).filter(|_| host::is_address(name))?;
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new("tag", text) };
+    parsed.set_tag(tag);
+    Some(parsed)
+}
+
 /// `UniFi` without a timestamp: a host, a descriptor, a TAG.
 pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     let (name, behind) = word(text);
@@ -402,14 +469,19 @@ fn descriptor(text: &[u8]) -> Option<&[u8]> {
     (first.len() <= MAX_BYTES && has_address).then_some(behind)
 }
 
-/// ONTAP: `[node:event:severity]:` in place of a TAG; says the node and the rest as a TAG, the event being the program.
+/// ONTAP: `[node:event:severity]:` in place of a TAG, also with spaces and a process's name before the event; says the node
+/// and the rest as a TAG, the event being the program.
 fn ems(text: &[u8]) -> Option<(&[u8], Tag<'_>)> {
     // Events have names of some tens of bytes.
     const MAX_BYTES: usize = 256;
     let inner = text.strip_prefix(b"[")?;
     let end = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)])?;
-    let mut parts = inner[..end].splitn(3, |&byte| byte == b':');
-    let (node, event, severity) = (parts.next()?, parts.next()?, parts.next()?);
+    let mut parts = inner[..end].splitn(4, |&byte| byte == b':');
+    let (node, mut event, mut severity) =
+        (parts.next()?, parts.next()?.trim_ascii(), parts.next()?.trim_ascii());
+    if let Some(last) = parts.next() {
+        (event, severity) = (severity, last);
+    }
     let is_severity = LEVELS.contains(&severity) || matches!(severity, b"informational" | b"emergency");
     let body = inner[end + 1..].strip_prefix(b":")?;
     let text = &text[..end + 2];

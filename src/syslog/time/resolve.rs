@@ -72,6 +72,33 @@ impl Resolver {
     }
 }
 
+/// How far a timestamp is from its reception before the sender's clock counts as wrong. A day, so that a message which
+/// waited overnight at a relay that was down does not.
+pub const CLOCK_FAR_OFF_SECONDS: i64 = civil::DAY_SECONDS;
+
+/// Whether `written`, a timestamp of RFC 3339, is further than [`CLOCK_FAR_OFF_SECONDS`] from its reception. It is kept as it
+/// is: which of the two clocks is wrong, and since when, is for people to find out.
+pub fn is_far_off(written: &[u8], received: UnixMicros) -> bool {
+    let number = |from: usize, to: usize| {
+        let digits = written.get(from..to).unwrap_or_default();
+        digits.iter().fold(0_u16, |sum, byte| sum * 10 + u16::from(byte.wrapping_sub(b'0') & 15))
+    };
+    let date = civil::days_from_civil(i32::from(number(0, 4)), number(5, 7) as u8, number(8, 10) as u8);
+    let local = date * civil::DAY_SECONDS
+        + i64::from(number(11, 13)) * 3600
+        + i64::from(number(14, 16)) * 60
+        + i64::from(number(17, 19));
+    let end = written.len();
+    let offset = match written.get(end.saturating_sub(6)) {
+        Some(sign @ (b'+' | b'-')) if written[end - 1].is_ascii_digit() => {
+            let seconds = i64::from(number(end - 5, end - 3)) * 3600 + i64::from(number(end - 2, end)) * 60;
+            if *sign == b'-' { -seconds } else { seconds }
+        }
+        _ => 0,
+    };
+    (local - offset - received.seconds()).abs() > CLOCK_FAR_OFF_SECONDS
+}
+
 /// The offset of `zone` at a local time, and whether there was no choice.
 fn look_up(zone: Tz, local: i64, received: i64) -> (i32, bool) {
     let Some(local_time) = chrono::DateTime::from_timestamp(local, 0) else { return (0, false) };
@@ -237,6 +264,25 @@ mod tests {
         let mut out = Vec::new();
         resolver.write(&mut out, when, UnixMicros(received * 1_000_000), zone);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_clock_is_far_off_by_more_than_a_day_either_way() {
+        // 2026-11-22T03:00:00Z
+        let received = UnixMicros(1_795_316_400_000_000);
+        for (written, far) in [
+            ("2026-11-22T03:00:00Z", false),
+            ("2026-11-21T03:00:00Z", false),
+            ("2026-11-21T02:59:59Z", true),
+            ("2026-11-23T03:00:00.999Z", false),
+            ("2026-11-23T03:00:01Z", true),
+            ("2026-11-23T08:59:59.123456+06:00", false),
+            ("2026-11-20T22:00:00-05:00", false),
+            ("2026-11-20T21:59:59-05:00", true),
+            ("1970-01-01T00:00:07Z", true),
+        ] {
+            assert_eq!(is_far_off(written.as_bytes(), received), far, "{written}");
+        }
     }
 
     proptest! {

@@ -90,6 +90,27 @@ fn figures_by_rule_count_an_event_once_although_it_is_prepared_again() {
     assert_eq!(feeder.prepare(4, None, Vec::new()).unwrap().unwrap().rules, []);
 }
 
+/// Its events come from the past.
+struct Late(PlainWriter);
+
+impl EventWriter for Late {
+    fn write_event(&mut self, out: &mut Vec<u8>, seq: u64, origin: &Origin, raw: &[u8]) -> &'static str {
+        self.0.write_event(out, seq, origin, raw)
+    }
+
+    fn clock_was_far_off(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn clocks_that_are_far_off_count_an_event_once_as_well() {
+    let queue = Arc::new(Large { sizes: vec![10; 10] });
+    let mut feeder = Feeder::new(queue, Late(PlainWriter("c")), &settings());
+    assert_eq!(feeder.prepare(0, None, Vec::new()).unwrap().unwrap().clocks_far_off, 10);
+    assert_eq!(feeder.prepare(4, None, Vec::new()).unwrap().unwrap().clocks_far_off, 0);
+}
+
 /// Makes much of little, as JSON does of control characters.
 struct Unfolding;
 
