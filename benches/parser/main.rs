@@ -201,7 +201,7 @@ fn instructions(work: &str, count: usize) {
         "json-string" => {
             for raw in raw {
                 out.clear();
-                json::write_utf8(&mut out, raw.as_bytes());
+                json::escape_utf8(&mut out, raw.as_bytes());
                 black_box(&out);
             }
         }

@@ -9,11 +9,13 @@ use super::json;
 use super::parse::{self, Parsed, tag};
 use super::time::{Resolver, resolve};
 use crate::batch::Origin;
+use crate::clock::UnixMicros;
 use crate::settings;
 use crate::settings::Charset;
 use chrono_tz::Tz;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 /// Writes events. Each thread has its own: it keeps what it knows about the last sender.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Normaliser {
     connector_start: Vec<u8>,
     sender: Option<Sender>,
     clock_far_off: bool,
+    /// The last time of reception and how it is written; a batch has one.
+    received: (UnixMicros, Vec<u8>),
 }
 
 /// What depends on the sender alone.
@@ -42,13 +46,15 @@ impl Normaliser {
     /// A normaliser for events of the installation `connector_id`.
     pub fn new(settings: &settings::Normaliser, connector_id: &str) -> Self {
         let mut connector_start = b"\"connector\":{\"id\":".to_vec();
-        json::write_utf8(&mut connector_start, connector_id.as_bytes());
-        connector_start.extend_from_slice(b",\"seq\":");
+        connector_start.push(b'"');
+        json::escape_utf8(&mut connector_start, connector_id.as_bytes());
+        connector_start.extend_from_slice(b"\",\"seq\":");
         Self {
             sources: Sources::new(settings),
             resolver: Resolver::default(),
             connector_start,
             sender: None,
+            received: (UnixMicros::default(), Vec::new()),
             clock_far_off: false,
         }
     }
@@ -69,25 +75,35 @@ impl Normaliser {
         let parsed = parse::parse(raw);
         // The text stands in the event twice, the header's parts once or twice more.
         out.reserve(raw.len() * 2 + 768);
-        let write_text = if is_utf8 || decoded.is_some() { json::write_utf8 } else { json::write_lossy };
-        let text = |out: &mut Vec<u8>, key: &str, value: &[u8]| {
-            out.extend_from_slice(key.as_bytes());
-            write_text(out, value);
-        };
+        let text = Text::new(raw, is_utf8 || decoded.is_some());
         let app = parsed.app.unwrap_or(b"-");
-        text(out, "{\"appInst\":", app);
-        text(out, ",\"appName\":", tag::static_part(app));
-        text(out, ",\"body\":", parsed.body);
-        text(out, ",\"event_raw\":", raw);
-        write_quoted_number(out, ",\"facility\":\"", parsed.priority / 8);
-        text(out, ",\"hostName\":", parsed.host.unwrap_or(&sender.host));
-        write_quoted_number(out, ",\"priority\":\"", parsed.priority);
-        text(out, ",\"procId\":", parsed.proc_id.unwrap_or(b"-"));
-        write_quoted_number(out, ",\"severity\":\"", parsed.priority % 8);
-        text(out, ",\"structuredData\":", parsed.structured_data.unwrap_or(b"-"));
-        out.extend_from_slice(b",\"syslogTag\":");
-        write_tag(out, &parsed, write_text);
-        out.extend_from_slice(b",\"timestamp\":\"");
+        out.extend_from_slice(b"{\"appInst\":\"");
+        text.write(out, app);
+        out.extend_from_slice(b"\",\"appName\":\"");
+        text.write(out, tag::static_part(app));
+        out.extend_from_slice(b"\",\"body\":\"");
+        let body = text.write(out, parsed.body);
+        out.extend_from_slice(b"\",\"event_raw\":\"");
+        let structured_data = text.write_whole(out, &parsed, body);
+        out.extend_from_slice(b"\",\"facility\":\"");
+        write_octet(out, parsed.priority / 8);
+        out.extend_from_slice(b"\",\"hostName\":\"");
+        text.write(out, parsed.host.unwrap_or(&sender.host));
+        out.extend_from_slice(b"\",\"priority\":\"");
+        write_octet(out, parsed.priority);
+        out.extend_from_slice(b"\",\"procId\":\"");
+        text.write(out, parsed.proc_id.unwrap_or(b"-"));
+        out.extend_from_slice(b"\",\"severity\":\"");
+        write_octet(out, parsed.priority % 8);
+        out.extend_from_slice(b"\",\"structuredData\":\"");
+        if let Some(written) = structured_data {
+            out.extend_from_within(written);
+        } else {
+            text.write(out, parsed.structured_data.unwrap_or(b"-"));
+        }
+        out.extend_from_slice(b"\",\"syslogTag\":\"");
+        write_tag(out, &parsed, &text);
+        out.extend_from_slice(b"\",\"timestamp\":\"");
         let start = out.len();
         self.resolver.write(out, &parsed.when, origin.received, sender.zone);
         self.clock_far_off = resolve::is_far_off(&out[start..], origin.received);
@@ -104,7 +120,7 @@ impl Normaliser {
     }
 
     fn write_connector(
-        &self,
+        &mut self,
         out: &mut Vec<u8>,
         seq: u64,
         origin: &Origin,
@@ -115,15 +131,19 @@ impl Normaliser {
         out.extend_from_slice(&self.connector_start);
         json::write_number(out, seq);
         out.extend_from_slice(b",\"received\":\"");
-        resolve::write_micros(out, origin.received);
-        for (key, value) in [
-            ("\",\"source\":\"", sender.address.as_slice()),
-            ("\",\"transport\":\"", origin.transport.name().as_bytes()),
-            ("\",\"parse\":\"", rule.as_bytes()),
-        ] {
-            out.extend_from_slice(key.as_bytes());
-            out.extend_from_slice(value);
+        let (received, written) = &mut self.received;
+        if *received != origin.received || written.is_empty() {
+            written.clear();
+            resolve::write_micros(written, origin.received);
+            *received = origin.received;
         }
+        out.extend_from_slice(written);
+        out.extend_from_slice(b"\",\"source\":\"");
+        out.extend_from_slice(&sender.address);
+        out.extend_from_slice(b"\",\"transport\":\"");
+        out.extend_from_slice(origin.transport.name().as_bytes());
+        out.extend_from_slice(b"\",\"parse\":\"");
+        out.extend_from_slice(rule.as_bytes());
         if let Some(raw) = raw {
             out.extend_from_slice(b"\",\"raw_base64\":\"");
             json::write_base64(out, raw);
@@ -136,24 +156,90 @@ impl Normaliser {
     }
 }
 
-fn write_quoted_number(out: &mut Vec<u8>, key: &str, number: u8) {
-    out.extend_from_slice(key.as_bytes());
-    json::write_number(out, u64::from(number));
-    out.push(b'"');
+/// The text of one message and what is known about all of it, so that its parts need not be searched for escapes again:
+/// nearly every byte stands in the event twice or more.
+struct Text<'a> {
+    raw: &'a [u8],
+    is_utf8: bool,
+    /// So many bytes at the start stand in JSON as they are.
+    plain: usize,
+}
+
+impl<'a> Text<'a> {
+    fn new(raw: &'a [u8], is_utf8: bool) -> Self {
+        Self { raw, is_utf8, plain: if is_utf8 { json::plain_run(raw) } else { 0 } }
+    }
+
+    /// Where a part stands in the text; nothing for what comes from elsewhere.
+    fn position(&self, part: &[u8]) -> Option<usize> {
+        let at = part.as_ptr().addr().checked_sub(self.raw.as_ptr().addr())?;
+        (at + part.len() <= self.raw.len()).then_some(at)
+    }
+
+    /// Appends a part of the text, or another one, for the inside of a JSON string; returns where it stands.
+    fn write(&self, out: &mut Vec<u8>, part: &[u8]) -> Range<usize> {
+        let start = out.len();
+        if self.position(part).is_some_and(|at| at + part.len() <= self.plain) {
+            out.extend_from_slice(part);
+        } else if self.is_utf8 {
+            json::escape_utf8(out, part);
+        } else {
+            json::escape_lossy(out, part);
+        }
+        start..out.len()
+    }
+
+    /// Appends the whole text, of which the body stands in `out` already, and is copied where the text ends with it;
+    /// returns where the SD-ELEMENTs stand, where they are in front of the body.
+    ///
+    /// Nothing is copied of a text that is not UTF-8: how many U+FFFD stand for some bytes depends on their neighbours.
+    fn write_whole(
+        &self,
+        out: &mut Vec<u8>,
+        parsed: &Parsed<'_>,
+        body: Range<usize>,
+    ) -> Option<Range<usize>> {
+        let body_at = self.position(parsed.body).filter(|at| at + parsed.body.len() == self.raw.len());
+        let Some(body_at) = body_at.filter(|_| self.is_utf8) else {
+            self.write(out, self.raw);
+            return None;
+        };
+        let mut head = &self.raw[..body_at];
+        let mut structured_data = None;
+        if let Some(elements) = parsed.structured_data
+            && let Some(at) = self.position(elements).filter(|at| at + elements.len() <= body_at)
+        {
+            self.write(out, &head[..at]);
+            structured_data = Some(self.write(out, elements));
+            head = &head[at + elements.len()..];
+        }
+        self.write(out, head);
+        out.extend_from_within(body);
+        structured_data
+    }
+}
+
+/// Appends a number in decimal.
+fn write_octet(out: &mut Vec<u8>, number: u8) {
+    if number >= 100 {
+        out.push(b'0' + number / 100);
+    }
+    if number >= 10 {
+        out.push(b'0' + number / 10 % 10);
+    }
+    out.push(b'0' + number % 10);
 }
 
 /// `syslogTag`: the TAG as sent, or made of program and process.
-fn write_tag(out: &mut Vec<u8>, parsed: &Parsed<'_>, write_text: fn(&mut Vec<u8>, &[u8])) {
+fn write_tag(out: &mut Vec<u8>, parsed: &Parsed<'_>, text: &Text<'_>) {
     let Some(proc_id) = parsed.proc_id.filter(|_| parsed.tag.is_none()) else {
-        return write_text(out, parsed.tag.or(parsed.app).unwrap_or(b"-"));
+        text.write(out, parsed.tag.or(parsed.app).unwrap_or(b"-"));
+        return;
     };
-    write_text(out, parsed.app.unwrap_or(b"-"));
-    out.pop();
-    let bracket = out.len();
-    write_text(out, proc_id);
-    out[bracket] = b'[';
-    out.pop();
-    out.extend_from_slice(b"]\"");
+    text.write(out, parsed.app.unwrap_or(b"-"));
+    out.push(b'[');
+    text.write(out, proc_id);
+    out.push(b']');
 }
 
 impl Sender {
@@ -197,7 +283,6 @@ impl Sources {
 mod tests {
     use super::*;
     use crate::batch::Transport;
-    use crate::clock::UnixMicros;
     use proptest::prelude::*;
 
     fn origin(source: &str) -> Origin {
