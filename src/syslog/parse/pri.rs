@@ -49,10 +49,12 @@ fn without_octet_count(text: &[u8]) -> &[u8] {
 /// `<digits>` at the start: the priority where the number is one, and the rest.
 fn bracketed(text: &[u8]) -> Option<(Option<u8>, &[u8])> {
     let inner = text.strip_prefix(b"<")?;
-    let digits = inner.iter().take(MAX_DIGITS + 1).take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = inner.iter().take(MAX_DIGITS).take_while(|byte| byte.is_ascii_digit()).count();
     let rest = inner[digits..].strip_prefix(b">")?;
-    let value =
-        inner[..digits].iter().fold(0_u32, |sum, byte| sum.saturating_mul(10) + u32::from(byte - b'0'));
+    // Ten digits can be more than the type holds.
+    let value = inner[..digits]
+        .iter()
+        .fold(0_u32, |sum, byte| sum.saturating_mul(10).saturating_add(u32::from(byte - b'0')));
     let priority = (1..=3).contains(&digits) && value <= MAX;
     Some((priority.then_some(value as u8), rest))
 }
@@ -70,6 +72,8 @@ mod tests {
             ("<999>x", 13, "x", "<999>x"),
             ("<034>x", 34, "x", "x"),
             ("<0034>x", 13, "x", "<0034>x"),
+            ("<4294967295>x", 13, "x", "<4294967295>x"),
+            ("<39426042134>x", 13, "<39426042134>x", "<39426042134>x"),
             ("<>x", 13, "x", "<>x"),
             ("<13", 13, "<13", "<13"),
             ("<b>x", 13, "<b>x", "<b>x"),

@@ -103,6 +103,19 @@ proptest! {
     }
 }
 
+/// Found by fuzzing: such a number was cut down to a day, or was too large for a sum.
+#[test]
+fn a_day_behind_a_weekday_has_two_digits_at_most() {
+    for day in ["5", "05"] {
+        let raw = format!("<6>Mon {day} Oct 2026 22:14:15 host app: m");
+        assert_eq!(written(&parse(raw.as_bytes()).when), "2026-10-05T22:14:15Z", "{raw}");
+    }
+    for day in ["261", "12026019111111111111"] {
+        let raw = format!("<6>Mon {day} Oct 2026 22:14:15 host app: m");
+        assert_eq!(parse(raw.as_bytes()).when, When::Missing, "{raw}");
+    }
+}
+
 fn part() -> impl Strategy<Value = String> {
     let fixed = prop::sample::select(vec![
         " ",

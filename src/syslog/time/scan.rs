@@ -225,13 +225,11 @@ fn named(text: &[u8]) -> Option<Scanned<'_>> {
 }
 
 fn scan_after_weekday(text: &[u8]) -> Option<Scanned<'_>> {
-    if text.first()?.is_ascii_digit() {
-        match leading_digits(text) {
-            4 if text.get(4) == Some(&b'-') => iso(text),
-            digits => day_first(text, digits),
-        }
-    } else {
-        month_name(text).and_then(|_| named(text))
+    match leading_digits(text) {
+        0 => month_name(text).and_then(|_| named(text)),
+        4 if text.get(4) == Some(&b'-') => iso(text),
+        digits @ (1 | 2) => day_first(text, digits),
+        _ => None,
     }
 }
 
