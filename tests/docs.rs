@@ -160,3 +160,25 @@ fn the_table_of_dependencies_names_each_one() {
         }
     }
 }
+
+/// `corpus: FAMILY` and `FILE: TEST` between backticks.
+#[test]
+fn what_the_page_of_conformance_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/conformance.md")).unwrap();
+    let corpus: String = fs::read_dir(root.join("tests/corpus"))
+        .unwrap()
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    let mut names = 0;
+    for (place, name) in page.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once(": ")) {
+        let found = if place == "corpus" {
+            corpus.contains(&format!("\nname = \"{name}\"\n"))
+        } else {
+            fs::read_to_string(root.join(place)).unwrap().contains(&format!("fn {name}("))
+        };
+        assert!(found, "{place} has no {name}");
+        names += 1;
+    }
+    assert!(names > 30, "{names} names");
+}
