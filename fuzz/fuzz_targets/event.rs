@@ -29,7 +29,11 @@ fuzz_target!(|input: &[u8]| {
     let received = UnixMicros((1_704_067_200 + i64::from(*moment) * 12 * 86_400) * 1_000_000 + 7);
     let source = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, *moment)), 514);
     let origin = Origin { received, source, transport: Transport::Udp, cut: false };
-    let settings = settings::Normaliser { time_zone: chrono_tz::Europe::Berlin, sources: Vec::new() };
+    let settings = settings::Normaliser {
+        time_zone: chrono_tz::Europe::Berlin,
+        charset: encoding_rs::UTF_8,
+        sources: Vec::new(),
+    };
     let mut out = Vec::new();
     let rule = Normaliser::new(&settings, "fuzz").write_event(&mut out, 1, &origin, raw);
     let event: serde_json::Value = serde_json::from_slice(&out).expect("an event is JSON");
