@@ -214,6 +214,13 @@ impl Spool {
         Ok(())
     }
 
+    /// Brings names that changed to the disk. Opening copes with the old ones too, so a failure costs it some work at most.
+    pub(super) fn sync_names(&self) {
+        if let Err(error) = self.fs.sync_dir(&self.dir) {
+            tracing::debug!(%error, dir = %self.dir.display(), "new names are perhaps not on the disk");
+        }
+    }
+
     /// Removes segments whose events are all acknowledged. First the state goes to the disk: a segment that is gone
     /// without its acknowledgement being recorded would look like a loss.
     pub(super) fn remove_consumed(&self) {
@@ -242,6 +249,7 @@ impl Spool {
                 }
             }
         }
+        self.sync_names();
     }
 
     /// Hands the state to the kernel, and to the disk when that is due. A failure only means that more is sent again

@@ -179,7 +179,7 @@ impl Spool {
         self.note_state();
         let (old, new) = (self.dir.join(current.name.to_string()), self.dir.join(complete.to_string()));
         // A reader must not look for the one name when there is only the other.
-        let _reader = lock(&self.reader);
+        let reader = lock(&self.reader);
         fault_point::pass(Place::SegmentComplete, mark.seq);
         if let Err(error) = self.fs.rename(&old, &new) {
             tracing::warn!(%error, segment = %current.name, "a complete segment could not be renamed");
@@ -195,6 +195,8 @@ impl Spool {
             segment.name = complete;
             segment.size_bytes += FOOTER_BYTES;
         });
+        drop(reader);
+        self.sync_names();
         Ok(())
     }
 
