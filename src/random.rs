@@ -1,4 +1,4 @@
-//! Random numbers: the operating system's, or in tests, once [`seed`] was called, a sequence that can be repeated.
+//! Random numbers: the operating system's, or in tests, once `seed` was called, a sequence that can be repeated.
 
 use aws_lc_rs::error::Unspecified;
 

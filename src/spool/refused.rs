@@ -1,7 +1,7 @@
 //! Events that receivers refuse for what they are: set aside for people, out of the way of those behind them.
 //!
 //! One file, `refused`, begun with the first such event and appended to: 12 bytes of head (`SOCRFSD` and a line feed,
-//! then the seed of its checksums, little-endian), then records as in segments ([`record`]), in order of their sequence
+//! then the seed of its checksums, little-endian), then records as in segments (`record`), in order of their sequence
 //! numbers. An event is on the disk here before it counts as acknowledged in the queue, so a crash between the two finds
 //! it in both places; it is then not written a second time. A torn record at the end, or a damaged one, is passed by.
 //!

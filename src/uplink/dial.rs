@@ -34,7 +34,7 @@ pub trait Dial: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Dialled, Fault>>;
 }
 
-/// Mutual TLS over TCP: [`tls::dial`].
+/// Mutual TLS over TCP: [`tls::dial()`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Network;
 
