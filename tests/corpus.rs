@@ -9,9 +9,10 @@ use serde_json::Value;
 use soc_connector::batch::{Origin, Transport};
 use soc_connector::clock::UnixMicros;
 use soc_connector::settings;
+use soc_connector::syslog::framing;
 use soc_connector::syslog::normaliser::Normaliser;
 use soc_connector::syslog::parse::{RAW, RULES};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -33,7 +34,7 @@ struct Family {
     example: Vec<Example>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
 struct Example {
     raw: String,
@@ -184,6 +185,111 @@ fn every_beginning_of_every_example_becomes_an_event() {
             }
         }
     }
+}
+
+/// What must not matter: the number of PRI's digits, how a day is padded, what kind of name a host has, how a message ends.
+#[test]
+fn irrelevant_details_change_what_they_name_and_nothing_else() {
+    let mut report = String::new();
+    let mut tried = BTreeMap::<&str, usize>::new();
+    for family in families() {
+        for example in &family.example {
+            let variants =
+                [("pri", with_pri(example)), ("day", with_day(example)), ("host", with_host(example))];
+            for (detail, variants) in variants {
+                for variant in variants {
+                    *tried.entry(detail).or_default() += 1;
+                    let differences = variant.differences();
+                    if !differences.is_empty() {
+                        writeln!(report, "{} ({detail}): {:?}\n{differences}", family.name, variant.raw)
+                            .expect("writing to memory");
+                    }
+                }
+            }
+            for end in ["\n", "\r\n", "\0", "\n\0"] {
+                *tried.entry("end").or_default() += 1;
+                let datagram = [example.raw.as_bytes(), end.as_bytes()].concat();
+                let message = framing::datagram(&datagram, 64 << 10).map_or(&[][..], |frame| frame.message);
+                if message != example.raw.trim_end_matches(['\r', '\n', '\0']).as_bytes() {
+                    writeln!(report, "{} (end): {:?}", family.name, example.raw).expect("writing to memory");
+                }
+            }
+        }
+    }
+    assert!(report.is_empty(), "\n{report}");
+    assert!(tried.values().all(|&count| count >= 500), "{tried:?}");
+}
+
+/// The same with a PRI of one, two and three digits, where there is one at the start.
+fn with_pri(example: &Example) -> Vec<Example> {
+    let head = format!("<{}>", example.priority);
+    let Some(rest) = example.raw.strip_prefix(&head) else { return Vec::new() };
+    [5, 46, 165]
+        .map(|priority| Example { raw: format!("<{priority}>{rest}"), priority, ..example.clone() })
+        .into()
+}
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// The same on the fifth, with its spellings, and on the 25th, where the timestamp is RFC 3164's.
+fn with_day(example: &Example) -> Vec<Example> {
+    let Some(timestamp) = &example.timestamp else { return Vec::new() };
+    let found = MONTHS.iter().enumerate().find_map(|(index, month)| {
+        let at = example.raw.find(month)?;
+        let rest = example.raw[at..].as_bytes();
+        let is_time = rest.len() > 9 && rest[3] == b' ' && rest[6] == b' ' && rest[9] == b':';
+        is_time.then_some((index + 1, at))
+    });
+    let Some((month, at)) = found else { return Vec::new() };
+    let day = &example.raw[at + 4..at + 6];
+    let date = &timestamp[5..10];
+    // Elsewhere the day of another month's length, of another offset or of another year would be meant.
+    let plain = date == format!("{month:02}-{:0>2}", day.trim_start()) && timestamp.ends_with('Z');
+    // And where a second time stands in the message, or this one in the body too, the change is no detail.
+    let alone = example.raw.matches(MONTHS[month - 1]).count() == 1
+        && !example.raw.contains(&timestamp[..10])
+        && !example.body.contains(MONTHS[month - 1]);
+    if !plain || !alone || example.zone.is_some() || example.raw[at + 4..at + 6].trim() == "29" {
+        return Vec::new();
+    }
+    // Half a year from reception the nearest year changes with the day.
+    if month == 5 {
+        return Vec::new();
+    }
+    [(" 5", 5), ("05", 5), ("5", 5), ("25", 25)]
+        .map(|(spelling, day)| Example {
+            raw: format!("{}{spelling}{}", &example.raw[..at + 4], &example.raw[at + 6..]),
+            timestamp: Some(format!("{}-{day:02}{}", &timestamp[..7], &timestamp[10..])),
+            ..example.clone()
+        })
+        .into()
+}
+
+/// The same from a host with a short name, a full one, and an address of either family.
+fn with_host(example: &Example) -> Vec<Example> {
+    let Some(host) = &example.host else { return Vec::new() };
+    let is_word = |at: usize| {
+        let before = example.raw[..at].chars().next_back();
+        let after = example.raw[at + host.len()..].chars().next();
+        before.is_some_and(|c| c == ' ') && after.is_some_and(|c| c == ' ')
+    };
+    let mut places = example.raw.match_indices(host.as_str()).map(|(at, _)| at);
+    let (Some(at), None) = (places.next(), places.next()) else { return Vec::new() };
+    if !is_word(at) {
+        return Vec::new();
+    }
+    ["gw", "gw-3.example.net", "198.51.100.7", "2001:db8::7"]
+        .map(|host| Example {
+            raw: format!(
+                "{}{host}{}",
+                &example.raw[..at],
+                &example.raw[at + example.host.as_ref().map_or(0, String::len)..]
+            ),
+            host: Some(host.to_owned()),
+            ..example.clone()
+        })
+        .into()
 }
 
 #[test]

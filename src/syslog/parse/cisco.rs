@@ -110,10 +110,10 @@ pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
 fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
     let digits = leading_digits(text);
     if (1..=MAX_SEQUENCE_DIGITS).contains(&digits)
-        && let Some(rest) = text[digits..].strip_prefix(b":")
+        && let Some(rest) = text[digits..].strip_prefix(b":").filter(|rest| rest.starts_with(b" "))
     {
         prefix.certain = true;
-        return (rest.first() == Some(&b' ')).then_some(rest);
+        return Some(rest);
     }
     match text.first()? {
         b':' => {

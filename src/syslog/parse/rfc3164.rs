@@ -221,16 +221,15 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
     without_host("rfc3164-no-host")
 }
 
-/// What follows the client in the logs of web servers and proxies: at most two words, then a time in brackets.
+/// What follows the client in the logs of web servers and proxies: a time in brackets, at once or behind the two words of
+/// the common log format. A word with a colon is a TAG, and what stands in front of it a host.
 fn is_request(behind: &[u8]) -> bool {
-    let mut text = without_space(behind);
-    for _ in 0..3 {
-        if let Some(inner) = text.strip_prefix(b"[") {
-            return scan::scan(inner).is_some();
-        }
-        text = without_space(word(text).1);
-    }
-    false
+    let is_time = |text: &[u8]| text.strip_prefix(b"[").is_some_and(|inner| scan::scan(inner).is_some());
+    let text = without_space(behind);
+    let (identity, rest) = word(text);
+    let (user, rest) = word(without_space(rest));
+    let is_tag = |word: &[u8]| word.ends_with(b":");
+    is_time(text) || (!is_tag(identity) && !is_tag(user) && is_time(without_space(rest)))
 }
 
 /// Fields between tabs: the host, where a TAG follows it. Other tables, Zeek's for one, have a time in their first column
