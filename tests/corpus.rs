@@ -307,3 +307,62 @@ fn the_corpus_covers_what_it_claims() {
     assert_eq!(rules, known, "every rule has examples");
     assert!(families.len() >= 170 && examples.len() >= 1000, "{} in {}", examples.len(), families.len());
 }
+
+const PARSING_PAGE: &str = "\
+# Parsing
+
+Made from `tests/corpus/*.toml`. What the connector reads of a message, shown by one example of each family of senders;
+`soc-connector parse FILE` shows it of your own.
+
+PRI comes first and is never lost. Then the rules are tried in the order of the table; each asks for a shape that those
+behind it do not have, which a test holds against every example. What no rule reads has the rule `raw`: its text is all in
+`body`. `src/syslog/parse/mod.rs` says how the shapes are told apart.
+
+A field without a source in the message has the sender's address (`hostName`), the time of reception (`timestamp`) or `-`.
+";
+
+#[test]
+fn the_page_on_parsing_is_the_corpus() {
+    let mut page = PARSING_PAGE.to_owned();
+    page.push_str("\n| rule | reads | examples |\n|---|---|--:|\n");
+    let families = families();
+    let examples = || families.iter().flat_map(|family| &family.example);
+    for (rule, reads) in RULES.iter().copied().chain([(RAW, "everything else")]) {
+        let count = examples().filter(|example| example.rule == rule).count();
+        writeln!(page, "| `{rule}` | {reads} | {count} |").expect("writing to memory");
+    }
+    writeln!(page, "\n{} examples in {} families:", examples().count(), families.len())
+        .expect("writing to memory");
+    let mut sorted: Vec<&Family> = families.iter().collect();
+    sorted.sort_by_key(|family| family.name.to_lowercase());
+    for family in sorted {
+        let example = &family.example[0];
+        writeln!(page, "\n## {}\n\n{}\n", family.name, family.source).expect("writing to memory");
+        // Control characters are shown, not sent to the reader's terminal.
+        let raw: String = example
+            .raw
+            .chars()
+            .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+            .collect();
+        writeln!(page, "    {raw}\n").expect("writing to memory");
+        let or_dash =
+            |field: &Option<String>| field.clone().map_or("-".to_owned(), |text| format!("`{text}`"));
+        writeln!(
+            page,
+            "`{}`: host {}, time {}, program {}, process {}; {} examples",
+            example.rule,
+            or_dash(&example.host),
+            or_dash(&example.timestamp),
+            or_dash(&example.app),
+            or_dash(&example.proc),
+            family.example.len()
+        )
+        .expect("writing to memory");
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/parsing.md");
+    if std::env::var_os("UPDATE_FILES").is_some() {
+        std::fs::write(&path, &page).expect("writable");
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(there == page, "UPDATE_FILES=1 cargo test --test corpus writes {} anew", path.display());
+}
