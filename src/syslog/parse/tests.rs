@@ -201,8 +201,10 @@ fn part() -> impl Strategy<Value = String> {
     prop_oneof![8 => fixed.prop_map(str::to_owned), 1 => "[a-zA-Z0-9:\\[\\]<> .,-]{0,8}", 1 => "\\PC{0,4}"]
 }
 
+type Rule = fn(&[u8]) -> Option<Parsed<'_>>;
+
 /// The rules in their order, as [`header`] tries them.
-const ORDER: [(&str, fn(&[u8]) -> Option<Parsed<'_>>); 8] = [
+const ORDER: [(&str, Rule); 8] = [
     ("rfc5424", rfc5424::parse),
     ("rfc3164", rfc3164::parse),
     ("cisco", cisco::prefixed),
