@@ -237,7 +237,7 @@ fn with_day(example: &Example) -> Vec<Example> {
     let Some(timestamp) = &example.timestamp else { return Vec::new() };
     let found = MONTHS.iter().enumerate().find_map(|(index, month)| {
         let at = example.raw.find(month)?;
-        let rest = example.raw[at..].as_bytes();
+        let rest = &example.raw.as_bytes()[at..];
         let is_time = rest.len() > 9 && rest[3] == b' ' && rest[6] == b' ' && rest[9] == b':';
         is_time.then_some((index + 1, at))
     });
