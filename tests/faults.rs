@@ -7,18 +7,17 @@
 
 mod common;
 
+use common::disk::SmallDisk;
 use common::network::Host;
 use common::receiver::{Manner, Receiver};
-use common::{Foreground, Process, Soc, binary, free_port, run, send_tcp, set};
+use common::{Foreground, Process, Soc, binary, free_port, root, run, send_tcp, set};
 use serde_json::Value;
 use soc_connector::clock::{Clock, SystemClock};
 use soc_connector::pki::Validity;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -202,16 +201,6 @@ fn a_certificate_that_expires_holds_events_until_the_valid_one_is_back() {
     assert_eq!(site.connector.report().unhealthy, None);
 }
 
-/// Whether this can be tested here; under CI it must.
-fn root(test: &str) -> bool {
-    if rustix::process::geteuid().is_root() {
-        return true;
-    }
-    assert!(std::env::var_os("CI").is_none(), "{test}: CI needs root");
-    eprintln!("SKIPPED {test}: it needs root");
-    false
-}
-
 #[test]
 fn a_link_that_is_cut_costs_nothing_whichever_way_it_is_cut() {
     if !root("link") {
@@ -288,41 +277,6 @@ fn a_link_that_is_cut_costs_nothing_whichever_way_it_is_cut() {
     assert!(events.iter().all(|((_, seq), body)| *body == format!("number {seq}")));
 }
 
-/// A file system of a few megabytes in memory.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path, mib: u64) -> Self {
-        fs::create_dir_all(at).unwrap();
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"]).arg(at)).ok();
-        Self(at.to_owned())
-    }
-
-    /// Takes all that is free.
-    fn fill(&self) {
-        let mut filler =
-            fs::OpenOptions::new().create(true).append(true).open(self.0.join("filler")).unwrap();
-        let mut size = 1 << 20;
-        while size > 0 {
-            // A part may be written before the error.
-            if let Err(error) = filler.write_all(&vec![b'x'; size]) {
-                assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
-                size /= 2;
-            }
-        }
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        run(Command::new("umount").arg("--lazy").arg(&self.0));
-    }
-}
-
 #[test]
 fn a_disk_that_is_filled_and_freed_again_costs_nothing_and_needs_no_restart() {
     if !root("disk") {
@@ -373,4 +327,42 @@ fn a_disk_that_is_filled_and_freed_again_costs_nothing_and_needs_no_restart() {
     let report = connector.wait_until("delivered", |report| report.spool.events == 0);
     assert_eq!((report.spool.dropped_full, report.spool.lost_corrupt, report.spool.lost_missing), (0, 0, 0));
     assert_all(&receiver.distinct(), report.spool.last_seq);
+}
+
+#[test]
+fn a_read_only_file_system_delivers_what_is_on_it_and_takes_events_again_without_a_restart() {
+    if !root("read-only") {
+        return;
+    }
+    let soc = Soc::start();
+    let receiver = Receiver::start(soc.server_config(), Manner::HalfOpen);
+    let port = free_port();
+    let dir = soc.install("client", port, "");
+    for (setting, value) in [
+        ("uplink.incubator_stream", toml_edit::Value::from(receiver.address.to_string())),
+        ("uplink.connect_timeout_s", 1.into()),
+        ("uplink.max_backoff_s", 1.into()),
+        ("spool.reserve_mib", 16.into()),
+    ] {
+        set(dir.path(), setting, value);
+    }
+    let disk = SmallDisk::mount(&dir.path().join("spool"), 40);
+    let mut connector = Foreground::start(dir.path(), "stage", port);
+    send_tcp(port, lines(1..=100).as_bytes());
+    connector.wait_until("on disk", |report| report.spool.durable_seq == 100);
+    connector.process.kill();
+
+    disk.remount("ro");
+    let connector = Foreground::start(dir.path(), "stage", port);
+    receiver.set(Manner::Good);
+    receiver.wait_distinct(100);
+    send_tcp(port, lines(101..=150).as_bytes());
+    let report = connector.wait_until("told", |report| report.spool.failing.is_some());
+    assert_eq!(report.spool.last_seq, 100, "nothing can be taken in: {report:#?}");
+    assert!(report.unhealthy.is_some());
+
+    disk.remount("rw");
+    assert_all(&receiver.wait_distinct(150), 150);
+    let report = connector.wait_until("acknowledged", |report| report.spool.events == 0);
+    assert_eq!((report.spool.failing, report.unhealthy), (None, None));
 }

@@ -4,7 +4,9 @@
 
 mod common;
 
-use common::{Foreground, Rig, Soc, View, free_port, incubator, send_tcp, set};
+use common::disk::SmallDisk;
+use common::receiver::{Manner, Receiver};
+use common::{Foreground, Rig, Soc, View, free_port, incubator, root, send_tcp, set};
 use rustls::StreamOwned;
 use serde_json::Value;
 use soc_connector::clock::{Clock, SystemClock};
@@ -208,4 +210,97 @@ fn another_receiver_is_reported_to_the_one_that_took_over() {
     };
     let report = wait(&mut soc.view_at("client", view), "endpoint-changed");
     assert_eq!((fact(&report, "endpoint"), fact(&report, "previous")), (&*other.to_string(), &*first));
+}
+
+/// A connector with its reports on, and a receiver that behaves as the test says.
+struct Site {
+    soc: Soc,
+    receiver: Receiver,
+    dir: tempfile::TempDir,
+    port: u16,
+}
+
+impl Site {
+    fn new(manner: Manner) -> Self {
+        let soc = Soc::start();
+        let receiver = Receiver::start(soc.server_config(), manner);
+        let port = free_port();
+        let dir = soc.install("client", port, "");
+        for (setting, value) in [
+            (ON.0, toml_edit::Value::from(ON.1)),
+            ("uplink.incubator_stream", receiver.address.to_string().into()),
+            ("uplink.max_backoff_s", 1.into()),
+            ("uplink.refuse_after_s", 1.into()),
+            ("spool.reserve_mib", 16.into()),
+        ] {
+            set(dir.path(), setting, value);
+        }
+        Self { soc, receiver, dir, port }
+    }
+
+    fn start(&self) -> Foreground {
+        Foreground::start(self.dir.path(), "stage", self.port)
+    }
+
+    fn put_certificate(&self, name: &str) {
+        for part in ["cert", "key"] {
+            let new = self.dir.path().join("new.pem");
+            fs::copy(self.soc.path(&format!("{name}-{part}.pem")), &new).unwrap();
+            fs::rename(new, self.dir.path().join(format!("client-{part}.pem"))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_event_that_is_set_aside_is_reported_on_the_stream_that_refused_it() {
+    let site = Site::new(Manner::Refuses("poison"));
+    let _connector = site.start();
+    send_tcp(site.port, b"<13>1 - host app - - - poison\n<13>1 - host app - - - behind\n");
+    site.receiver.wait_body("behind");
+    site.receiver.wait_body("events-refused: ");
+}
+
+#[test]
+fn a_certificate_that_was_refused_is_reported_as_soon_as_events_flow_again() {
+    let site = Site::new(Manner::Good);
+    site.soc.pki.client("expired", Validity::expired(SystemClock.now())).unwrap();
+    site.put_certificate("expired");
+    let connector = site.start();
+    connector.wait_until("told", |report| made(report, "certificate-refused") == 1);
+    site.put_certificate("client");
+    site.receiver.wait_body("certificate-refused: ");
+}
+
+#[test]
+fn a_disk_without_room_is_reported_as_soon_as_it_has_room() {
+    if !root("disk") {
+        return;
+    }
+    let site = Site::new(Manner::Good);
+    let disk = SmallDisk::mount(&site.dir.path().join("spool"), 40);
+    let connector = site.start();
+    site.receiver.wait_body("started: ");
+    disk.fill();
+    // More than the free space was when it was last looked at.
+    let messages = format!("<13>1 - host app - - - into a full disk {}\n", "x".repeat(60_000)).repeat(40);
+    send_tcp(site.port, messages.as_bytes());
+    connector.wait_until("full", |report| report.spool.full);
+    disk.free();
+    site.receiver.wait_body("into a full disk");
+    site.receiver.wait_body("spool-full: ");
+}
+
+#[test]
+fn a_disk_that_refused_to_write_is_reported_as_soon_as_it_writes() {
+    if !root("disk") {
+        return;
+    }
+    let site = Site::new(Manner::Good);
+    let disk = SmallDisk::mount(&site.dir.path().join("spool"), 40);
+    site.start().process.kill();
+    disk.remount("ro");
+    let connector = site.start();
+    connector.wait_until("failing", |report| report.spool.failing.is_some());
+    disk.remount("rw");
+    site.receiver.wait_body("disk-trouble-begins: ");
 }

@@ -24,6 +24,8 @@ use tokio::time::Instant;
 pub(super) const CHANNEL_BATCHES: usize = 64;
 /// The spool is tried again after so long even when no acknowledgement made room: the disk may have come back.
 const RETRY: Duration = Duration::from_secs(1);
+/// While nothing comes in, the spool's state is brought to the disk so often, where that was left.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Between a sync and the next one on demand, at least: on a disk that syncs in no time this is what bounds the number of
 /// syncs, to some hundreds a second.
@@ -91,6 +93,10 @@ impl Intake {
                     tokio::select! {
                         biased;
                         () = until(due) => continue,
+                        () = tokio::time::sleep(SETTLE) => {
+                            self.spool.settle();
+                            continue;
+                        }
                         () = self.demand.news.notified() => continue,
                         batch = self.batches.recv() => match batch {
                             Some(batch) => batch,

@@ -82,6 +82,8 @@ pub struct Shared {
     pub missing_through: u64,
     pub refused: Refused,
     pub disk: DiskState,
+    /// Why the state file could not be written, where that was the last that was tried.
+    pub state_trouble: Option<String>,
     /// When the oldest event that is not durable was appended.
     pub unsynced_since: Option<Instant>,
     /// Reception of the oldest unacknowledged event.
@@ -109,6 +111,7 @@ impl Shared {
             missing_through: state.missing_through,
             refused: Refused::default(),
             disk: DiskState::Ok,
+            state_trouble: None,
             unsynced_since: None,
             oldest_received: state.oldest_received,
             marks: VecDeque::new(),
@@ -236,7 +239,10 @@ impl Shared {
             oldest_received: self.oldest_received,
             refused: self.refused,
             dropped: self.dropped,
-            disk: self.disk.clone(),
+            disk: match (&self.disk, &self.state_trouble) {
+                (DiskState::Ok, Some(trouble)) => DiskState::Failing(trouble.clone()),
+                (disk, _) => disk.clone(),
+            },
         }
     }
 }

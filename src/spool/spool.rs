@@ -10,7 +10,7 @@ use super::reader::Reader;
 use super::recovery::{self, Fresh, Segment};
 use super::refused::{self, Refused, SetAside};
 use super::shared::{DiskState, Shared, Status};
-use super::state::StateFile;
+use super::state::{State, StateFile};
 use super::tail::{self, Tail};
 use super::write::WriteSide;
 use super::{Findings, Options, quarantine, record};
@@ -128,6 +128,11 @@ impl Spool {
             shared: Mutex::new(shared),
             _lock: held,
         };
+        // A process that was killed may have left names that changed and were not synced. What was not found now must not
+        // come back after a power cut.
+        if let Err(error) = spool.fs.sync_dir(dir) {
+            findings.problems.push(format!("the names of the segments cannot be synced: {error}"));
+        }
         // The id must be on the disk before any event goes out under it.
         if let Err(error) = spool.sync().and_then(|_| spool.flush_state()) {
             findings.problems.push(error.what());
@@ -255,35 +260,49 @@ impl Spool {
     /// Hands the state to the kernel, and to the disk when that is due. A failure only means that more is sent again
     /// after a crash, and does not stop anything.
     pub(super) fn note_state(&self) {
-        let mut file = lock(&self.state);
-        let state = lock(&self.shared).state();
-        if let Err(error) = file.write_and_sync_after(&*self.fs, state, self.options.state_sync_interval) {
-            let mut shared = lock(&self.shared);
-            if shared.disk == DiskState::Ok {
-                tracing::warn!(%error, dir = %self.dir.display(), "the spool's state cannot be written");
-            }
-            shared.disk = DiskState::Failing(error.to_string());
-        }
+        let interval = self.options.state_sync_interval;
+        let _ = self.keep_state(|file, state| file.write_and_sync_after(&*self.fs, state, interval));
     }
 
     /// Brings the state to the disk.
     pub(super) fn flush_state(&self) -> Result<()> {
-        let mut file = lock(&self.state);
-        let state = lock(&self.shared).state();
-        file.write_and_sync(&*self.fs, state)
-            .map_err(|error| self.refused("the spool's state cannot be written", error))
+        let kept = self.keep_state(|file, state| file.write_and_sync(&*self.fs, state));
+        kept.map_err(|error| self.error("the spool's state cannot be written", error))
     }
 
+    fn keep_state(&self, keep: impl FnOnce(&mut StateFile, State) -> io::Result<()>) -> io::Result<()> {
+        let mut file = lock(&self.state);
+        let state = lock(&self.shared).state();
+        let kept = keep(&mut file, state);
+        let mut shared = lock(&self.shared);
+        let trouble = kept.as_ref().err().map(ToString::to_string);
+        if let (None, Some(error)) = (&shared.state_trouble, &trouble) {
+            tracing::warn!(%error, dir = %self.dir.display(), "the spool's state cannot be written");
+        }
+        shared.state_trouble = trouble;
+        kept
+    }
+
+    /// Brings the state to the disk where that is overdue: the last acknowledgement came soon after another one and none
+    /// has come since, or the disk refused it. To be called once in a while; it may wait for the disk.
+    pub fn settle(&self) {
+        let overdue = lock(&self.state).is_overdue(self.options.state_sync_interval);
+        if overdue {
+            self.note_state();
+        }
+    }
+
+    fn error(&self, what: &str, error: io::Error) -> Error {
+        Error::new(refusal(&error), format!("{what} ({})", self.dir.display())).caused_by(error)
+    }
+
+    /// The disk refused to take events.
     pub(super) fn refused(&self, what: &str, error: io::Error) -> Error {
-        let code = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::SpoolDiskFull,
-            _ => Code::SpoolWriteFailed,
-        };
-        lock(&self.shared).disk = match code {
+        lock(&self.shared).disk = match refusal(&error) {
             Code::SpoolDiskFull => DiskState::Full,
             _ => DiskState::Failing(error.to_string()),
         };
-        Error::new(code, format!("{what} ({})", self.dir.display())).caused_by(error)
+        self.error(what, error)
     }
 
     /// Reads from disk behind `from`; the number to go on with where there was nothing.
@@ -419,6 +438,13 @@ impl Queue for Spool {
                 format!("no room for event {seq} in {}", self.dir.join(refused::NAME).display()),
             )),
         }
+    }
+}
+
+fn refusal(error: &io::Error) -> Code {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::SpoolDiskFull,
+        _ => Code::SpoolWriteFailed,
     }
 }
 

@@ -258,6 +258,11 @@ impl StateFile {
         }
     }
 
+    /// Whether what was written is not on the disk although the last sync is longer ago than `interval`.
+    pub fn is_overdue(&self, interval: Duration) -> bool {
+        (self.written.is_none() || self.written != self.synced) && self.synced_at.elapsed() >= interval
+    }
+
     /// Writes both slots, one after the other, where one was found damaged.
     pub fn write_both(&mut self, fs: &dyn FileSystem, state: State) -> io::Result<()> {
         self.write_and_sync(fs, state)?;

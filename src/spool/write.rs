@@ -241,7 +241,9 @@ impl Spool {
         if unfinished.durable_seq < first_seq {
             return match self.fs.remove(&old) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
+                // A failed append may have left whole records: they must not come back with the power once the next
+                // process has not seen them.
+                _ => self.fs.sync_dir(&self.dir),
             };
         }
         let file = match self.fs.open(&old, true) {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has said enough")]
 
+pub mod disk;
 pub mod network;
 pub mod receiver;
 
@@ -354,6 +355,16 @@ pub fn engines_wanted(test: &str) -> bool {
     }
     assert!(std::env::var_os("CI").is_none(), "{test}: CI needs real engines; tests/run prepares them");
     eprintln!("SKIPPED {test}: no container engines here (tests/run as root on Debian prepares them)");
+    false
+}
+
+/// Whether this can be tested here; under CI it must.
+pub fn root(test: &str) -> bool {
+    if rustix::process::geteuid().is_root() {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none(), "{test}: CI needs root");
+    eprintln!("SKIPPED {test}: it needs root");
     false
 }
 

@@ -141,6 +141,12 @@ impl Receiver {
         self.distinct()
     }
 
+    /// Waits until an event is stored whose text begins so.
+    #[track_caller]
+    pub fn wait_body(&self, beginning: &str) {
+        self.wait_for(beginning, |state| state.stored.iter().any(|got| got.body.starts_with(beginning)));
+    }
+
     /// All stored events without those that came again, which must be the same.
     pub fn distinct(&self) -> BTreeMap<(String, u64), String> {
         distinct(&self.state.0.lock().unwrap().stored)

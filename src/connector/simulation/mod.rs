@@ -47,8 +47,8 @@ const SIMULATIONS: u64 = 3000;
 const SIMULATIONS_AT_A_DESK: u64 = 300;
 
 /// Seeds that have failed once, and what was wrong. 508: without an interval between syncs, a failing disk was tried
-/// again without a pause, for ever. The oracle, in the others: 1317: it took a number that was found missing a second time
-/// for a loss; 110973: it knew no event that was given up and came back with the power.
+/// again without a pause, for ever. 1317: the oracle took a number that was found missing a second time for a loss. 110973:
+/// a file that was removed, but not for good, brought events back that nobody had missed.
 const REGRESSIONS: [u64; 3] = [508, 1317, 110_973];
 
 /// In simulated time, everything is delivered so long after all is well again, or it never is.

@@ -10,7 +10,7 @@
 //!   is delivered, and the spool counts the numbers around it as missing.
 
 use crate::spool::Status;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What happened, for the reader of a failure, and to compare two runs of a seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +32,8 @@ pub enum Happened {
 pub struct Oracle {
     /// The event of each number that there is or may be: given out in this life, or found at its beginning.
     given: BTreeMap<u64, u64>,
-    /// Offered, never safe, and not found after a crash: an unsynced cut that is forgotten can bring them back, as long as
-    /// nothing else was offered under their numbers.
-    forgotten: BTreeMap<u64, u64>,
+    /// Numbers that were found missing, under this id.
+    missing: BTreeSet<u64>,
     /// Every number up to this one is promised: it was announced as durable, or seen by a receiver.
     promised: u64,
     /// The last number at the beginning of this life.
@@ -67,7 +66,6 @@ impl Oracle {
     pub fn offered(&mut self, event: u64) {
         self.offered += 1;
         self.given.insert(self.base + self.offered, event);
-        self.forgotten.remove(&(self.base + self.offered));
     }
 
     /// A process says that everything up to this number is on the disk.
@@ -84,28 +82,27 @@ impl Oracle {
         let promised = self.promised.max(everything);
         self.check(last_seq >= promised, || format!("{promised} was safe, {last_seq} is there"));
         let most = self.base + self.offered;
-        for seq in most + 1..=last_seq {
-            match self.forgotten.remove(&seq) {
-                Some(event) => {
-                    self.given.insert(seq, event);
-                }
-                None => self.check(false, || format!("{last_seq} is there, {most} was offered")),
-            }
-        }
+        self.check(last_seq <= most, || format!("{last_seq} is there, {most} was offered"));
         if promised > 0 {
             let known = self.id.clone();
             self.check(known.as_deref() == Some(id), || format!("the spool was {known:?} and is {id}"));
         }
+        if self.id.as_deref() != Some(id) {
+            self.missing.clear();
+        }
         self.id = Some(id.to_owned());
         let before = self.given.len();
-        let not_found = self.given.split_off(&(last_seq + 1));
-        self.forgotten.extend(not_found);
+        self.given.split_off(&(last_seq + 1));
         for &(first, last) in missing {
-            // What was found missing once may be found again, where the power was cut before the state reached the disk.
-            let safe = self.given.range(first..=last).next().is_some_and(|(&seq, _)| seq <= promised);
-            self.check(!safe, || format!("{first} to {last} are missing, {promised} was safe"));
-            self.given.retain(|seq, _| !(first..=last).contains(seq));
+            for seq in first..=last {
+                // It stays missing until all before it are acknowledged, however far others are safe by then.
+                let is_known = !self.missing.insert(seq);
+                self.check(is_known || seq > promised, || format!("{seq} is missing, {promised} was safe"));
+                self.given.remove(&seq);
+            }
         }
+        let (known, counted) = (self.missing.len() as u64, status.dropped.missing);
+        self.check(known == counted, || format!("{known} are missing, {counted} are counted"));
         self.lost += (before - self.given.len()) as u64;
         let known = self.acknowledged;
         let skipped = self.given.range(known + 1..(acknowledged + 1).max(known + 1)).next();
