@@ -75,12 +75,15 @@ pub struct Pki {
 }
 
 impl Pki {
-    /// The PKI of an existing directory; a CA that is there is used again, else one is made.
+    /// The PKI of a directory, which is made where there is none; a CA that is there is used again, else one is made.
     pub fn open_or_create(dir: &Path, now: UnixMicros) -> Result<Self> {
         let (certificate, key) = (dir.join("ca.pem"), dir.join("ca-key.pem"));
         if certificate.exists() || key.exists() {
             return Self::open(dir, &certificate, &key);
         }
+        fs::create_dir_all(dir).map_err(|error| {
+            Error::new(Code::PkiFailed, format!("{} cannot be made", dir.display())).caused_by(error)
+        })?;
         let signing_key = KeyPair::generate().map_err(|error| failed("a key").caused_by(error))?;
         let mut params = named(&Settings::default().tls.issuer, Validity::days(now, CA_DAYS));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -259,11 +262,12 @@ mod tests {
 
     #[test]
     fn makes_what_an_installation_needs_and_uses_its_ca_again() {
-        let dir = tempfile::tempdir().unwrap();
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("new/pki");
         let now = SystemClock.now();
-        let first = Pki::open_or_create(dir.path(), now).unwrap();
+        let first = Pki::open_or_create(&dir, now).unwrap();
         let ca = fs::read(first.ca()).unwrap();
-        let second = Pki::open_or_create(dir.path(), now).unwrap();
+        let second = Pki::open_or_create(&dir, now).unwrap();
         assert_eq!(fs::read(second.ca()).unwrap(), ca, "the CA is kept");
 
         let pair = second.client("uni-example", Validity::days(now, 30)).unwrap();
@@ -272,7 +276,7 @@ mod tests {
         assert_eq!(facts.issuer_cn.as_deref(), Some("DFN.Security SOC Access CA"));
         assert!(facts.client_auth && !facts.server_auth && !facts.is_ca);
         assert!(facts.valid_at(now) && !facts.valid_at(UnixMicros(now.0 + 31 * 24 * 3600 * 1_000_000)));
-        for file in [&pair.certificate, &pair.key, &dir.path().join("ca-key.pem")] {
+        for file in [&pair.certificate, &pair.key, &dir.join("ca-key.pem")] {
             assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
         }
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// What is to be made.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Where the files are written; an existing CA there is used again
+    /// Where the files are written, made where it is missing; an existing CA there is used again
     pub dir: PathBuf,
     /// Name of the client certificate, for NAME-cert.pem and NAME-key.pem; may be given several times
     #[arg(long, value_name = "NAME", default_value = "client")]
