@@ -181,13 +181,7 @@ fn a_certificate_that_expires_holds_events_until_the_valid_one_is_back() {
     site.send(1..=50);
     site.delivered(50);
     site.soc.pki.client("expired", Validity::expired(SystemClock.now())).unwrap();
-    let put = |name: &str| {
-        for part in ["cert", "key"] {
-            let new = site.dir.path().join("new.pem");
-            fs::copy(site.soc.path(&format!("{name}-{part}.pem")), &new).unwrap();
-            fs::rename(new, site.dir.path().join(format!("client-{part}.pem"))).unwrap();
-        }
-    };
+    let put = |name: &str| site.soc.replace_certificate(site.dir.path(), name);
     put("expired");
     site.receiver.hang_up();
     site.send(51..=100);

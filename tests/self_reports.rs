@@ -241,14 +241,6 @@ impl Site {
     fn start(&self) -> Foreground {
         Foreground::start(self.dir.path(), "stage", self.port)
     }
-
-    fn put_certificate(&self, name: &str) {
-        for part in ["cert", "key"] {
-            let new = self.dir.path().join("new.pem");
-            fs::copy(self.soc.path(&format!("{name}-{part}.pem")), &new).unwrap();
-            fs::rename(new, self.dir.path().join(format!("client-{part}.pem"))).unwrap();
-        }
-    }
 }
 
 #[test]
@@ -264,10 +256,10 @@ fn an_event_that_is_set_aside_is_reported_on_the_stream_that_refused_it() {
 fn a_certificate_that_was_refused_is_reported_as_soon_as_events_flow_again() {
     let site = Site::new(Manner::Good);
     site.soc.pki.client("expired", Validity::expired(SystemClock.now())).unwrap();
-    site.put_certificate("expired");
+    site.soc.replace_certificate(site.dir.path(), "expired");
     let connector = site.start();
     connector.wait_until("told", |report| made(report, "certificate-refused") == 1);
-    site.put_certificate("client");
+    site.soc.replace_certificate(site.dir.path(), "client");
     site.receiver.wait_body("certificate-refused: ");
 }
 

@@ -213,6 +213,15 @@ impl Soc {
         tls::server_config(&identity, &Roots::from_file(&self.pki.ca()).unwrap()).unwrap()
     }
 
+    /// Puts a client certificate and its key in the place of an installation's, as a renewal does.
+    pub fn replace_certificate(&self, dir: &Path, client: &str) {
+        for part in ["cert", "key"] {
+            let new = dir.join("new.pem");
+            fs::copy(self.path(&format!("{client}-{part}.pem")), &new).unwrap();
+            fs::rename(new, dir.join(format!("client-{part}.pem"))).unwrap();
+        }
+    }
+
     /// What the SOC confirms to the holder of this client certificate.
     pub fn view(&self, client: &str) -> View {
         self.view_at(client, self.confirmations)
