@@ -51,10 +51,12 @@
 //! stops at the bound.
 //!
 //! A process that was killed leaves bytes that were perhaps never synced, and the same doubt applies to them: what
-//! lies behind the mark is read, kept in memory, written to a new segment, synced, and readable only then.
+//! lies behind the mark is read, kept in memory, written to a new segment, synced, and readable only then. Its
+//! names are in doubt too: opening syncs the directory first, so that a file that is gone does not come back with the
+//! power and with it events that nobody saw any more.
 //!
-//! Acknowledgements go to the state file at once, without a sync; the sync comes within a second, with the next
-//! removal of a segment, or when the spool is closed. An acknowledgement that is forgotten costs sending again, and the
+//! Acknowledgements go to the state file at once, without a sync; the sync comes within a second
+//! or two, with the next removal of a segment, or when the spool is closed. An acknowledgement that is forgotten costs sending again, and the
 //! receiver can tell by (`id`, `seq`). Before a segment is removed its acknowledgement is on the disk.
 //!
 //! A record whose checksum is wrong is passed by: the next place with a record's first bytes, a right checksum and a
