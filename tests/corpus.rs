@@ -1,153 +1,37 @@
-//! The examples of `tests/corpus/*.toml`: what each family of senders sends, and the event that has to come of it.
-//!
-//! Every field of every event is compared. What an example leaves out has the value that the contract gives to a field
-//! without a source in the message: priority 13, the time of reception, the sender's address, `-`. `app_name` and `tag`
-//! are derived from `app` and `proc` where they are left out. Each family names the document that describes its format.
+//! Every field of the event of every example in `tests/corpus/*.toml`, and of its beginnings and variants; and
+//! docs/parsing.md, which is made from them.
 
-use serde::Deserialize;
-use serde_json::Value;
-use soc_connector::batch::{Origin, Transport};
-use soc_connector::clock::UnixMicros;
-use soc_connector::settings;
+#[path = "common/examples.rs"]
+mod examples;
+
+use examples::{Example, Family, families};
 use soc_connector::syslog::framing;
-use soc_connector::syslog::normaliser::Normaliser;
 use soc_connector::syslog::parse::{RAW, RULES};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// 2026-11-22T03:00:00.000001Z, unless an example says otherwise.
-const RECEIVED: &str = "2026-11-22T03:00:00.000001Z";
-const SENDER: &str = "192.0.2.10";
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    family: Vec<Family>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Family {
-    name: String,
-    source: String,
-    example: Vec<Example>,
-}
-
-#[derive(Deserialize, Clone)]
-#[serde(deny_unknown_fields)]
-struct Example {
-    raw: String,
-    rule: String,
-    #[serde(default = "default_priority")]
-    priority: u8,
-    timestamp: Option<String>,
-    host: Option<String>,
-    app: Option<String>,
-    app_name: Option<String>,
-    proc: Option<String>,
-    tag: Option<String>,
-    sd: Option<String>,
-    body: String,
-    received: Option<String>,
-    zone: Option<String>,
-    sender: Option<String>,
-    /// Why the example is there, where that is not plain.
-    #[serde(default, rename = "note")]
-    _note: String,
-}
-
-fn default_priority() -> u8 {
-    13
-}
-
-impl Example {
-    fn expected(&self) -> Value {
-        let or_dash = |field: &Option<String>| field.clone().unwrap_or_else(|| "-".to_owned());
-        let app = or_dash(&self.app);
-        let tag = self.tag.clone().unwrap_or_else(|| match &self.proc {
-            Some(proc) => format!("{app}[{proc}]"),
-            None => app.clone(),
-        });
-        let received = self.received.as_deref().unwrap_or(RECEIVED);
-        let sender = self.sender.as_deref().unwrap_or(SENDER);
-        serde_json::json!({
-            "appInst": app,
-            "appName": self.app_name.as_ref().unwrap_or(&app),
-            "body": self.body,
-            "event_raw": self.raw,
-            "facility": (self.priority / 8).to_string(),
-            "hostName": self.host.as_deref().unwrap_or(sender),
-            "priority": self.priority.to_string(),
-            "procId": or_dash(&self.proc),
-            "severity": (self.priority % 8).to_string(),
-            "structuredData": or_dash(&self.sd),
-            "syslogTag": tag,
-            "timestamp": self.timestamp.as_deref().unwrap_or(received),
-        })
-    }
-
-    fn event(&self) -> Value {
-        self.event_of(self.raw.as_bytes())
-    }
-
-    fn event_of(&self, raw: &[u8]) -> Value {
-        let time_zone = self.zone.as_deref().unwrap_or("UTC").parse().expect("a zone of the tz database");
-        let settings = settings::Normaliser { time_zone, ..settings::Normaliser::default() };
-        let received = self.received.as_deref().unwrap_or(RECEIVED);
-        let received = chrono::DateTime::parse_from_rfc3339(received).expect("RFC 3339");
-        let sender = self.sender.as_deref().unwrap_or(SENDER);
-        let origin = Origin {
-            received: UnixMicros(received.timestamp_micros()),
-            source: std::net::SocketAddr::new(sender.parse().expect("an address"), 51400),
-            transport: Transport::Udp,
-            cut: false,
-        };
-        let mut out = Vec::new();
-        Normaliser::new(&settings, "corpus").write_event(&mut out, 1, &origin, raw);
-        serde_json::from_slice(&out).expect("an event is JSON")
-    }
-
-    /// What is wrong with the event, line by line.
-    fn differences(&self) -> String {
-        let mut event = self.event();
-        let fields = event.as_object_mut().expect("an event is an object");
-        let connector = fields.remove("connector").expect("every event has it");
-        let expected = self.expected();
-        let mut found = String::new();
-        for (key, expected) in expected.as_object().expect("an object") {
-            let actual = fields.remove(key).unwrap_or_default();
-            if actual != *expected {
-                writeln!(found, "    {key}: {actual}, expected {expected}").expect("writing to memory");
-            }
+/// What is wrong with an example's event, line by line.
+fn differences(example: &Example) -> String {
+    let mut event = example.event();
+    let fields = event.as_object_mut().expect("an event is an object");
+    let connector = fields.remove("connector").expect("every event has it");
+    let expected = example.expected();
+    let mut found = String::new();
+    for (key, expected) in expected.as_object().expect("an object") {
+        let actual = fields.remove(key).unwrap_or_default();
+        if actual != *expected {
+            writeln!(found, "    {key}: {actual}, expected {expected}").expect("writing to memory");
         }
-        if !fields.is_empty() {
-            writeln!(found, "    not in the contract: {fields:?}").expect("writing to memory");
-        }
-        if connector["parse"] != self.rule.as_str() {
-            writeln!(found, "    parse: {}, expected {:?}", connector["parse"], self.rule)
-                .expect("writing to memory");
-        }
-        found
     }
-}
-
-fn families() -> Vec<Family> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let mut paths: Vec<_> = folder
-        .read_dir()
-        .expect("the corpus is there")
-        .map(|entry| entry.expect("readable").path())
-        .collect();
-    paths.sort();
-    paths
-        .iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .flat_map(|path| {
-            let text = std::fs::read_to_string(path).expect("readable");
-            toml::from_str::<File>(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())).family
-        })
-        .collect()
+    if !fields.is_empty() {
+        writeln!(found, "    not in the contract: {fields:?}").expect("writing to memory");
+    }
+    if connector["parse"] != example.rule.as_str() {
+        writeln!(found, "    parse: {}, expected {:?}", connector["parse"], example.rule)
+            .expect("writing to memory");
+    }
+    found
 }
 
 #[test]
@@ -155,7 +39,7 @@ fn every_example_becomes_the_event_beside_it() {
     let mut report = String::new();
     for family in families() {
         for example in &family.example {
-            let differences = example.differences();
+            let differences = differences(example);
             if !differences.is_empty() {
                 writeln!(report, "{}: {:?}\n{differences}", family.name, example.raw)
                     .expect("writing to memory");
@@ -199,7 +83,7 @@ fn irrelevant_details_change_what_they_name_and_nothing_else() {
             for (detail, variants) in variants {
                 for variant in variants {
                     *tried.entry(detail).or_default() += 1;
-                    let differences = variant.differences();
+                    let differences = differences(&variant);
                     if !differences.is_empty() {
                         writeln!(report, "{} ({detail}): {:?}\n{differences}", family.name, variant.raw)
                             .expect("writing to memory");

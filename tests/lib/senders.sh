@@ -7,6 +7,8 @@ missing=()
 for pair in logger:bsdutils rsyslogd:rsyslog busybox:busybox python3:python3 ip:iproute2 ss:iproute2 sudo:sudo; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
+# The zones that the differential tests set the others' clocks to.
+[ -e /usr/share/zoneinfo/Europe/Berlin ] || missing+=(tzdata)
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 if [ ${#missing[@]} -gt 0 ]; then
     echo "senders: installing ${missing[*]}"
@@ -21,4 +23,7 @@ for package in timbersnake==0.1.0 prometheus_client==0.22.1; do
     [ -d "$python/${package%%==*}" ] || python3 -m pip install --quiet --disable-pip-version-check \
         --root-user-action ignore --target "$python" "$package"
 done
+
+# rsyslog and syslog-ng for the differential tests, beside whatever is installed.
+bash benches/peers target/bench-peers
 echo "senders: logger, rsyslog, busybox, Python, timbersnake and prometheus_client are ready"
