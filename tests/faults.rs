@@ -15,7 +15,6 @@ use serde_json::Value;
 use soc_connector::clock::{Clock, SystemClock};
 use soc_connector::pki::Validity;
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::process::Command;
