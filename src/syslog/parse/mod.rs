@@ -113,7 +113,7 @@ impl<'a> Parsed<'a> {
 /// Finds the fields of a message without framing. Every input has a result.
 pub fn parse(raw: &[u8]) -> Parsed<'_> {
     let pri = pri::take(raw);
-    let mut parsed = header(pri.text).unwrap_or_else(|| Parsed::new(RAW, pri.remainder));
+    let mut parsed = header(pri.text, pri.sent).unwrap_or_else(|| Parsed::new(RAW, pri.remainder));
     parsed.priority = pri.priority;
     if parsed.host.is_none() || parsed.when == When::Missing {
         payload::supplement(&mut parsed);
@@ -121,12 +121,13 @@ pub fn parse(raw: &[u8]) -> Parsed<'_> {
     parsed
 }
 
-fn header(text: &[u8]) -> Option<Parsed<'_>> {
+/// Reads what follows PRI, or a message that has none.
+fn header(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     let text = text.trim_ascii_start();
     // Some put the byte order mark of MSG in front of a header of RFC 3164.
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     rfc5424::parse(text)
-        .or_else(|| rfc3164::parse(text))
+        .or_else(|| rfc3164::parse(text, has_pri))
         .or_else(|| cisco::prefixed(text))
         .or_else(|| payload::bare(text))
         .or_else(|| rfc3164::undated(text))

@@ -33,6 +33,7 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
         Some(b'L') if tag::is_payload(body) => leef(body),
         Some(b'{') => json(body),
         Some(b'0'..=b'9') => palo_alto(body).unwrap_or_else(|| first_field(body)),
+        Some(b'<') => access_point(body),
         Some(_) if is_key_value(body) => key_value(body),
         Some(_) => snare(body).unwrap_or_default(),
         None => return,
@@ -41,10 +42,28 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
         parsed.host = found.host.filter(|name| host::is_host(name));
     }
     if parsed.when == When::Missing
-        && let Some(when) = found.when
+        && let Some(when) = found.when.or_else(|| first_time(body).filter(|_| is_text(parsed.rule)))
     {
         parsed.when = when;
     }
+}
+
+/// Rules of a text without a header.
+fn is_text(rule: &str) -> bool {
+    rule == super::RAW || rule == "tag"
+}
+
+/// The time at the beginning of a text without a header, or in the first brackets near its beginning: Radware, access logs
+/// (Common Log Format), `HAProxy`, VOSS.
+fn first_time(text: &[u8]) -> Option<When<'_>> {
+    /// The client's address and two words stand before the brackets of the Common Log Format.
+    const MAX_BYTES: usize = 128;
+    if let Some(found) = scan::scan(text).filter(|found| matches!(text.get(found.len), None | Some(b' '))) {
+        return Some(found.when);
+    }
+    let open = memchr::memchr(b'[', &text[..text.len().min(MAX_BYTES)])?;
+    let inner = &text[open + 1..];
+    scan::scan(inner).filter(|found| inner.get(found.len) == Some(&b']')).map(|found| found.when)
 }
 
 /// The part of a payload that is searched, which ends between two values.
@@ -142,7 +161,7 @@ fn is_key_value(text: &[u8]) -> bool {
     key > 0 && text[0].is_ascii_alphabetic() && text.get(key) == Some(&b'=')
 }
 
-/// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`), Fortinet (`devname`, `date`, `time`, `tz`),
+/// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, `date`, `time`, `tz`),
 /// Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall` or a serial
 /// number, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`; elsewhere
 /// `hostname` is that of a request).
@@ -167,7 +186,7 @@ fn key_value(body: &[u8]) -> Found<'_> {
             b"date" => date = date.or(Some(value)),
             b"time" => time = time.or(Some(value)),
             b"tz" | b"timezone" => zone = zone.or(Some(value)),
-            b"timestamp" | b"ts" => found.when = found.when.or_else(|| stamp(value)),
+            b"timestamp" | b"ts" | b"t" => found.when = found.when.or_else(|| stamp(value)),
             _ => {}
         }
     }
@@ -249,6 +268,34 @@ fn snare(body: &[u8]) -> Option<Found<'_>> {
     let mut columns = body[end + 1..].splitn(6, |&byte| byte == b'\t');
     (columns.next()? == b"MSWinEventLog" && host::is_host(&body[..end]))
         .then(|| Found { host: Some(&body[..end]), when: columns.nth(3).and_then(stamp) })
+}
+
+/// Aruba: numbers and a severity in angle brackets, then the access point's `<address MAC>`, with its name before it.
+fn access_point(body: &[u8]) -> Found<'_> {
+    // A message number, a process, a severity and the name; behind them begins the text.
+    const MAX_PARTS: usize = 4;
+    let is_mac = |text: &[u8]| {
+        text.len() == 17
+            && text
+                .split(|&byte| byte == b':')
+                .all(|part| part.len() == 2 && part.iter().all(u8::is_ascii_hexdigit))
+    };
+    let mut rest = body;
+    for _ in 0..=MAX_PARTS {
+        let (part, behind) = super::word(rest);
+        if let Some(address) = part.strip_prefix(b"<")
+            && let (mac, _) = super::word(super::without_space(behind))
+            && mac.strip_suffix(b">").is_some_and(is_mac)
+            && host::is_address(address)
+        {
+            return Found { host: Some(address), when: None };
+        }
+        if !part.ends_with(b">") && !part.starts_with(b"AP:") {
+            break;
+        }
+        rest = super::without_space(behind);
+    }
+    Found::default()
 }
 
 /// A table's row or a list whose first field is a timestamp.

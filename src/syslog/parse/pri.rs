@@ -18,6 +18,8 @@ const MAX_DIGITS: usize = 10;
 pub struct Pri<'a> {
     /// 0 to 191.
     pub priority: u8,
+    /// There is one, possible or not.
+    pub sent: bool,
     /// Where a header would begin.
     pub text: &'a [u8],
     /// What is the body when there is no header.
@@ -30,11 +32,11 @@ pub fn take(raw: &[u8]) -> Pri<'_> {
     let text = raw.strip_prefix("\u{feff}".as_bytes()).unwrap_or(raw);
     let candidate = without_octet_count(text.trim_ascii_start());
     let Some((value, rest)) = bracketed(candidate) else {
-        return Pri { priority: DEFAULT, text, remainder: text };
+        return Pri { priority: DEFAULT, sent: false, text, remainder: text };
     };
     match value {
-        Some(priority) => Pri { priority, text: rest, remainder: rest },
-        None => Pri { priority: DEFAULT, text: rest, remainder: text },
+        Some(priority) => Pri { priority, sent: true, text: rest, remainder: rest },
+        None => Pri { priority: DEFAULT, sent: true, text: rest, remainder: text },
     }
 }
 
@@ -85,8 +87,12 @@ mod tests {
             ("", 13, "", ""),
         ];
         for (raw, priority, text, remainder) in table {
-            let expected =
-                Pri { priority: *priority, text: text.as_bytes(), remainder: remainder.as_bytes() };
+            let expected = Pri {
+                priority: *priority,
+                sent: raw != text,
+                text: text.as_bytes(),
+                remainder: remainder.as_bytes(),
+            };
             assert_eq!(take(raw.as_bytes()), expected, "{raw}");
         }
     }

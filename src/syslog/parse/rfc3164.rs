@@ -2,7 +2,8 @@
 //!
 //! Behind the timestamp stands HOSTNAME, unless the word there is a TAG, a mnemonic, or no name at all: then the message
 //! has no host and the sender's address is used. A word of the text becomes a host only where nothing tells it from
-//! one, in `Mmm dd hh:mm:ss word more words`, because RFC 3164 puts HOSTNAME there.
+//! one, in `Mmm dd hh:mm:ss word more words`, because RFC 3164 puts HOSTNAME there. In the lines of programs' own logs, which
+//! have no PRI and a date of another form, or a date in brackets, nothing puts it there: a host then needs a TAG behind it.
 //!
 //! | rule | shape |
 //! |---|---|
@@ -65,24 +66,44 @@ const FACILITIES: [&[u8]; 21] = [
     b"local7",
 ];
 
+/// What is known of a header before its timestamp.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is a message's first, and may be a relay's.
+    First,
+    /// It is the beginning of a line of a program's own log, which names a host only where a TAG follows it.
+    Line,
+    /// It stands behind a relay's.
+    Inner,
+}
+
 /// Reads a message from its timestamp on; a VERSION may stand before it.
-pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
+pub fn parse(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     if let Some(scanned) = scan::scan(text) {
-        return header(text, &scanned, true);
+        let place = match scanned.form {
+            Form::IsoLike | Form::BsdLike | Form::Epoch if !has_pri => Place::Line,
+            _ => Place::First,
+        };
+        return header(text, &scanned, place);
     }
     // Clavister and others put the timestamp in brackets.
-    if let [b'[' | b'(', inner @ ..] = text
+    if let [open @ (b'[' | b'('), inner @ ..] = text
         && let Some(scanned) = scan::scan(inner)
-        && inner[scanned.len..].starts_with(if text[0] == b'[' { b"] " } else { b") " })
+        && inner.get(scanned.len) == Some(if *open == b'[' { &b']' } else { &b')' })
     {
-        let len = scanned.len + 1;
-        return header(inner, &Scanned { len, ..scanned }, true);
+        return bracketed(inner, &scanned);
     }
     // Comware begins with a sign.
     if let Some(rest) = text.strip_prefix(b"%")
         && let Some(scanned) = scan::scan(rest)
     {
-        return header(rest, &scanned, true);
+        return header(rest, &scanned, Place::First);
+    }
+    // A severity's letter where others have PRI.
+    if let [b'<', b'A'..=b'Z', b'>', rest @ ..] = text
+        && let Some(scanned) = scan::scan(rest)
+    {
+        return header(rest, &scanned, Place::Line);
     }
     let digits = leading_digits(text);
     let rest = text[digits..].strip_prefix(b" ")?;
@@ -95,15 +116,24 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     {
         return Some(parsed);
     }
-    header(rest, &scanned, true)
+    header(rest, &scanned, Place::First)
 }
 
-fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, outer: bool) -> Option<Parsed<'a>> {
+/// Reads on behind a timestamp that a bracket closes; without a space behind the bracket there is no header, but text.
+fn bracketed<'a>(text: &'a [u8], scanned: &Scanned<'a>) -> Option<Parsed<'a>> {
+    let len = scanned.len + 1;
+    if text.get(len) == Some(&b' ') {
+        return header(text, &Scanned { len, ..*scanned }, Place::Line);
+    }
+    Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", &text[len..]) })
+}
+
+fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) -> Option<Parsed<'a>> {
     let rest = &text[scanned.len..];
     if !matches!(rest.first(), None | Some(b' ' | b':' | b'\t')) {
         return None;
     }
-    let mut parsed = behind_timestamp(rest, scanned.form, outer);
+    let mut parsed = behind_timestamp(rest, scanned.form, place);
     if parsed.when == When::Missing {
         parsed.when = scanned.when;
     }
@@ -118,10 +148,10 @@ fn rule_of(form: Form) -> &'static str {
     }
 }
 
-fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
+fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     let text = without_level(skip_spaces(rest));
     if let Some(tabbed) = rest.strip_prefix(b"\t") {
-        return behind_tab(tabbed, form, outer);
+        return behind_tab(tabbed, form, place);
     }
     if let Some(rest) = text.strip_prefix(b":").filter(|rest| !rest.starts_with(b":")) {
         return cisco::behind_colon(without_space(rest));
@@ -160,12 +190,12 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
     {
         let is_host = host::is_address(name)
             || host::without_port(name).is_some_and(host::is_address)
-            || (host::is_host(name) && cisco::follows(skip_spaces(behind)));
+            || (host::is_host(name) && (cisco::follows(skip_spaces(behind)) || is_own_tag(name, behind)));
         if !is_host {
             return without_host("rfc3164-no-host");
         }
         let name = host::without_port(name).filter(|_| !host::is_address(name)).unwrap_or(name);
-        return behind_host(name, behind, rule_of(form), outer);
+        return behind_host(name, behind, rule_of(form), place);
     }
     // `NetScaler` without a name: a packet engine stands where the host does.
     if memchr::memmem::find(first, b"-PPE-").is_some() && behind.starts_with(b" : ") {
@@ -204,21 +234,43 @@ fn behind_timestamp(rest: &[u8], form: Form, outer: bool) -> Parsed<'_> {
     if is_client && is_request(behind) {
         return without_host("rfc3164-no-host");
     }
+    if place == Place::Line && !host::is_address(first) && !is_before_tag(first, behind) {
+        return without_host("rfc3164-no-host");
+    }
     // A message of one word has no header: the word is the text, unless it is an address.
     let lone = skip_spaces(behind).is_empty();
     if host::is_address(first) || (!lone && host::is_host(first) && !first.contains(&b':')) {
-        return behind_host(first, behind, rule_of(form), outer);
+        return behind_host(first, behind, rule_of(form), place);
     }
     if !lone
         && let Some(name) = host::without_port(first)
         && (host::is_address(name) || (first[0] != b'[' && tag::scan(skip_spaces(behind)).is_some()))
     {
-        return behind_host(name, behind, rule_of(form), outer);
+        return behind_host(name, behind, rule_of(form), place);
     }
     if let Some(name) = node_name(first).filter(|_| tag::scan(skip_spaces(behind)).is_some()) {
-        return behind_host(name, behind, rule_of(form), outer);
+        return behind_host(name, behind, rule_of(form), place);
     }
     without_host("rfc3164-no-host")
+}
+
+/// Whether a TAG with a process and a colon follows the colon behind `name`: two TAGs in a row there are not, so that the
+/// first colon is a host's, but for the kernel's, which names the process that it writes of.
+fn is_own_tag(name: &[u8], behind: &[u8]) -> bool {
+    let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
+    let tag = tag::scan(skip_spaces(behind));
+    name != b"kernel" && tag.is_some_and(|tag| tag.colon && tag.proc_id.is_some_and(is_number))
+}
+
+/// Whether a TAG or a payload makes a host of the word before it. A sentence's first word, with a capital and without a digit
+/// or a point, is none before a word with a colon, and a number never.
+fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
+    let text = skip_spaces(behind);
+    if word.iter().all(u8::is_ascii_digit) {
+        return false;
+    }
+    let sentence = word[0].is_ascii_uppercase() && word[1..].iter().all(u8::is_ascii_lowercase);
+    tag::scan(text).is_some_and(|tag| !sentence || tag.proc_id.is_some()) || tag::is_payload(text)
 }
 
 /// What follows the client in the logs of web servers and proxies: a time in brackets, at once or behind the two words of
@@ -228,17 +280,17 @@ fn is_request(behind: &[u8]) -> bool {
     let text = without_space(behind);
     let (identity, rest) = word(text);
     let (user, rest) = word(without_space(rest));
-    let is_tag = |word: &[u8]| word.ends_with(b":");
-    is_time(text) || (!is_tag(identity) && !is_tag(user) && is_time(without_space(rest)))
+    let is_word = |word: &[u8]| !word.is_empty() && !word.ends_with(b":");
+    is_time(text) || (is_word(identity) && is_word(user) && is_time(without_space(rest)))
 }
 
 /// Fields between tabs: the host, where a TAG follows it. Other tables, Zeek's for one, have a time in their first column
 /// and values of any kind in the next.
-fn behind_tab(text: &[u8], form: Form, outer: bool) -> Parsed<'_> {
+fn behind_tab(text: &[u8], form: Form, place: Place) -> Parsed<'_> {
     let (first, behind) = column(text);
     match behind.strip_prefix(b"\t") {
         Some(behind) if host::is_host(first) && tag::scan(behind).is_some() => {
-            behind_host(first, behind, rule_of(form), outer)
+            behind_host(first, behind, rule_of(form), place)
         }
         _ => Parsed::new("rfc3164-no-host", text),
     }
@@ -283,7 +335,7 @@ fn node_name(word: &[u8]) -> Option<&[u8]> {
 }
 
 /// What follows HOSTNAME.
-fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, outer: bool) -> Parsed<'a> {
+fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, place: Place) -> Parsed<'a> {
     let behind = behind.strip_prefix(b"\t").unwrap_or(behind);
     let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, without_space(behind)) };
     let mut text = skip_spaces(behind);
@@ -306,7 +358,7 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, outer: 
         parsed.set_tag(tag);
         return parsed;
     }
-    if outer {
+    if place != Place::Inner {
         if let Some(inner) = cisco::relayed(&parsed, text) {
             return inner;
         }
@@ -428,7 +480,7 @@ fn relayed(text: &[u8]) -> Option<Parsed<'_>> {
         return Some(Parsed { rule: "relayed", ..inner });
     }
     let scanned = scan::scan(text)?;
-    let inner = header(text, &scanned, false)?;
+    let inner = header(text, &scanned, Place::Inner)?;
     let complete = inner.host.is_some() && inner.tag.is_some();
     complete.then(|| Parsed { rule: if inner.rule == "cisco" { "cisco" } else { "relayed" }, ..inner })
 }

@@ -35,8 +35,13 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
             strict &= found.strict;
             (found.elements, found.body)
         }
+        // Without STRUCTURED-DATA, or a beginning of it, only a PROCID or MSGID that is no word tells fields from a text.
         None if version == b"1"
-            && (dated || (numbered && msg_id == b"-"))
+            && if dated {
+                numbered || msg_id == b"-" || data.starts_with(b"[")
+            } else {
+                numbered && msg_id == b"-"
+            }
             && are_fields(&[host, app, proc_id, msg_id]) =>
         {
             strict = false;

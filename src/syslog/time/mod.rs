@@ -24,6 +24,13 @@ pub enum When<'a> {
         /// Digits behind the point, as sent.
         fraction: &'a [u8],
     },
+    /// Time since 1970-01-01T00:00:00Z that was not sent in decimal digits.
+    Nanos {
+        /// Whole seconds.
+        seconds: i64,
+        /// Below 1,000,000,000.
+        nanos: u32,
+    },
     /// There is none, or one that names no possible moment: the time of reception stands in for it.
     Missing,
 }

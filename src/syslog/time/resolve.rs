@@ -35,6 +35,11 @@ impl Resolver {
             When::Epoch { seconds, fraction } => {
                 write_civil(out, Civil::from_seconds(*seconds), fraction, 0);
             }
+            When::Nanos { seconds, nanos } => {
+                write_date_and_clock(out, Civil::from_seconds(*seconds));
+                write_fraction(out, *nanos, 100_000_000);
+                out.push(b'Z');
+            }
             When::Civil(stamp) => self.write_stamp(out, stamp, received, zone),
             When::Missing => write_micros(out, received),
         }
@@ -186,14 +191,17 @@ pub fn abbreviation_minutes(name: &[u8]) -> Option<i32> {
 /// Appends a moment in UTC with microseconds and `Z`.
 pub fn write_micros(out: &mut Vec<u8>, moment: UnixMicros) {
     write_date_and_clock(out, Civil::from_seconds(moment.seconds()));
+    write_fraction(out, moment.0.rem_euclid(1_000_000) as u32, 100_000);
+    out.push(b'Z');
+}
+
+/// Appends a point and the digits of `value`, the first of which counts `unit`.
+fn write_fraction(out: &mut Vec<u8>, value: u32, mut unit: u32) {
     out.push(b'.');
-    let micros = moment.0.rem_euclid(1_000_000) as u32;
-    let mut unit = 100_000;
     while unit > 0 {
-        out.push(b'0' + (micros / unit % 10) as u8);
+        out.push(b'0' + (value / unit % 10) as u8);
         unit /= 10;
     }
-    out.push(b'Z');
 }
 
 fn write_civil(out: &mut Vec<u8>, civil: Civil, fraction: &[u8], offset_minutes: i32) {

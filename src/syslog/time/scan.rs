@@ -5,11 +5,16 @@
 //!
 //! - RFC 3339 and what is sent for it: a space or another sign for `T`, no zone, a zone behind a space, slashes;
 //! - the BSD form of RFC 3164, `Mmm dd hh:mm:ss`, with fractions, with a year before or behind the time, with a zone or an
-//!   offset, with AM or PM, with a weekday before it, with the abbreviated months of neighbouring languages;
-//! - `YYYY Mmm dd` (NX-OS), `YYYY-Mmm-dd`, `dd Mmm YYYY`, `dd/Mmm/YYYY:hh:mm:ss` (web servers), `mm/dd/YYYY:hh:mm:ss` and
-//!   `YYYY/mm/dd:hh:mm:ss` (`NetScaler`), `dd.mm.YYYY` (German), `YYYY:mm:dd-hh:mm:ss` (Sophos UTM), `YYYYmmddThhmmss` and
-//!   the same digits without `T` or with a space for it;
-//! - seconds, milli-, micro- and nanoseconds since 1970.
+//!   offset, with AM or PM, with a weekday before it, without seconds, with the abbreviated months of neighbouring languages;
+//! - `YYYY Mmm dd` (NX-OS), `YYYY-Mmm-dd`, `dd Mmm YYYY`, `ddMmmYYYY` (Check Point), `dd/Mmm/YYYY:hh:mm:ss` (web servers),
+//!   `mm/dd/YYYY:hh:mm:ss` and `YYYY/mm/dd:hh:mm:ss` (`NetScaler`), `dd.mm.YYYY` (German), `dd-mm-YYYY` (Radware),
+//!   `mm/dd/yy` (VOSS) and `dd.mm.yy`, `YYYY:mm:dd-hh:mm:ss` (Sophos UTM), `YYYYmmddThhmmss` and the same digits without
+//!   `T` or with a space for it;
+//! - without a year `mm-dd hh:mm:ss.fff` (Android) and `Lmmdd hh:mm:ss.ffffff`, a letter for the severity before it (glog);
+//! - seconds, milli-, micro- and nanoseconds since 1970, and TAI64N.
+//!
+//! Numbers between slashes or dashes are an order of month and day that senders do not agree on: between slashes the month
+//! comes first, between dashes the day, unless the first or the second cannot be a month.
 
 use super::{Stamp, When, Zone};
 
@@ -39,6 +44,9 @@ pub struct Scanned<'a> {
     pub len: usize,
 }
 
+/// Seconds since 1970 that are a time: since 2001 and until 2100. Other numbers of that length are serial numbers.
+const EPOCH_SECONDS: std::ops::Range<i64> = 978_307_200..4_102_444_800;
+
 /// Minutes of an offset that no zone has.
 const NO_OFFSET: i32 = 24 * 60;
 
@@ -46,9 +54,41 @@ const NO_OFFSET: i32 = 24 * 60;
 pub fn scan(text: &[u8]) -> Option<Scanned<'_>> {
     match text.first()? {
         b'0'..=b'9' => numeric(text),
+        b'I' | b'W' | b'E' | b'F' if text.get(1).is_some_and(u8::is_ascii_digit) => glog(text),
         b'A'..=b'Z' | b'a'..=b'z' | 0x80.. => named(text),
+        b'@' => tai64n(text),
         _ => None,
     }
+}
+
+/// `Lmmdd hh:mm:ss.ffffff`, as glog and klog write it behind the first letter of a severity.
+fn glog(text: &[u8]) -> Option<Scanned<'_>> {
+    if leading_digits(&text[1..]) != 4 || text.get(5) != Some(&b' ') {
+        return None;
+    }
+    let clock = Clock::scan(text, 6).filter(|clock| clock.fraction.len() == 6)?;
+    let (month, day) = (number(&text[1..3])? as u8, number(&text[3..5])? as u8);
+    let when = When::Civil(clock.stamp(None, month, day, Zone::Unnamed));
+    Some(Scanned { when, form: Form::BsdLike, len: clock.end })
+}
+
+/// `@`, sixteen hexadecimal digits for seconds of TAI and eight for nanoseconds, as multilog writes them
+/// (<https://cr.yp.to/libtai/tai64.html>). Its clock was ten seconds ahead of UTC in 1970 and knows no leap seconds.
+fn tai64n(text: &[u8]) -> Option<Scanned<'_>> {
+    /// The label of the beginning of 1970, and the ten seconds.
+    const EPOCH: u64 = (1 << 62) + 10;
+    const LEN: usize = 25;
+    let digits = std::str::from_utf8(text.get(1..LEN)?).ok()?;
+    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) || !ends_word(text.get(LEN)) {
+        return None;
+    }
+    let seconds = u64::from_str_radix(&digits[..16], 16).ok()?.checked_sub(EPOCH)?.cast_signed();
+    let nanos = u32::from_str_radix(&digits[16..], 16).ok()?;
+    (EPOCH_SECONDS.contains(&seconds) && nanos < 1_000_000_000).then_some(Scanned {
+        when: When::Nanos { seconds, nanos },
+        form: Form::Epoch,
+        len: LEN,
+    })
 }
 
 fn numeric(text: &[u8]) -> Option<Scanned<'_>> {
@@ -154,8 +194,7 @@ fn epoch(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
     } else {
         (&text[..0], 10)
     };
-    // Since 2001 and until 2100: other numbers of that length are serial numbers.
-    if !(978_307_200..4_102_444_800).contains(&seconds) || !ends_word(text.get(len)) {
+    if !EPOCH_SECONDS.contains(&seconds) || !ends_word(text.get(len)) {
         return None;
     }
     Some(Scanned { when: When::Epoch { seconds, fraction }, form: Form::Epoch, len })
@@ -176,31 +215,58 @@ fn year_then_month_name(text: &[u8], separator: u8) -> Option<Scanned<'_>> {
     finish(text, at, Some(year), month, day)
 }
 
-/// `dd Mmm YYYY hh:mm:ss`, `dd-Mmm-YYYY hh:mm:ss`, `dd/Mmm/YYYY:hh:mm:ss`, `mm/dd/YYYY:hh:mm:ss`, `dd.mm.YYYY hh:mm:ss`.
+/// `dd Mmm YYYY hh:mm:ss`, `dd-Mmm-YYYY hh:mm:ss`, `dd/Mmm/YYYY:hh:mm:ss`, `ddMmmYYYY hh:mm:ss`, `mm/dd/YYYY:hh:mm:ss`,
+/// `dd.mm.YYYY hh:mm:ss`, `dd-mm-YYYY hh:mm:ss`, with two digits of a year between slashes and points, without one in `mm-dd`.
 fn day_first(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
     let first = number(&text[..digits])? as u8;
     let separator = *text.get(digits)?;
+    if separator.is_ascii_uppercase() {
+        let (month, len) = month_name(&text[digits..])?;
+        return year_and_clock(text, digits + len, month, first).filter(|_| len == 3);
+    }
     if !matches!(separator, b' ' | b'-' | b'/' | b'.') {
         return None;
     }
     let at = digits + 1;
-    let (month, day, at) = if let Some((month, len)) = month_name(text.get(at..)?) {
-        (month, first, at + len)
-    } else if let (b'/' | b'.', len @ 1..=2) = (separator, leading_digits(&text[at..])) {
-        let second = number(&text[at..at + len])? as u8;
-        // Between slashes the month comes first unless it cannot be one, between points never.
-        if separator == b'.' || first > 12 { (second, first, at + len) } else { (first, second, at + len) }
-    } else {
+    if let Some((month, len)) = month_name(text.get(at..)?) {
+        return (*text.get(at + len)? == separator)
+            .then(|| year_and_clock(text, at + len + 1, month, first))?;
+    }
+    let len = leading_digits(&text[at..]);
+    if separator == b' ' || !(1..=2).contains(&len) {
         return None;
+    }
+    let second = number(&text[at..at + len])? as u8;
+    let at = at + len;
+    let month_first = match separator {
+        b'/' => first <= 12,
+        b'-' => second > 12,
+        _ => false,
     };
-    if *text.get(at)? != separator || leading_digits(&text[at + 1..]) != 4 {
+    let (month, day) = if month_first { (first, second) } else { (second, first) };
+    match (separator, *text.get(at)?) {
+        (b'-', b' ') if digits == 2 && len == 2 => {
+            let clock = Clock::scan(text, at + 1).filter(|clock| clock.fraction.len() >= 3)?;
+            let when = When::Civil(clock.stamp(None, first, second, Zone::Unnamed));
+            Some(Scanned { when, form: Form::BsdLike, len: clock.end })
+        }
+        (b'/' | b'.', next) if next == separator && leading_digits(&text[at + 1..]) == 2 => {
+            let year = 2000 + number(&text[at + 1..at + 3])?.cast_signed();
+            (text.get(at + 3) == Some(&b' ')).then(|| finish(text, at + 4, Some(year), month, day))?
+        }
+        (_, next) if next == separator => year_and_clock(text, at + 1, month, day),
+        _ => None,
+    }
+}
+
+/// The four digits of a year, and the time of day behind them.
+fn year_and_clock(text: &[u8], at: usize, month: u8, day: u8) -> Option<Scanned<'_>> {
+    if leading_digits(text.get(at..)?) != 4 {
         return None;
     }
-    let year = plausible_year(&text[at + 1..at + 5])?;
-    if !matches!(text.get(at + 5)?, b' ' | b':' | b'-' | b'T') {
-        return None;
-    }
-    finish(text, at + 6, Some(year), month, day)
+    let year = plausible_year(&text[at..at + 4])?;
+    matches!(text.get(at + 4)?, b' ' | b':' | b'-' | b'T')
+        .then(|| finish(text, at + 5, Some(year), month, day))?
 }
 
 /// A month's or a weekday's name first.
@@ -275,6 +341,16 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
             form = Form::BsdLike;
         }
     }
+    // VOSS puts a colon before the zone.
+    if zone == Zone::Unnamed
+        && text.get(end) == Some(&b':')
+        && let letters = text[end + 1..].iter().take_while(|byte| byte.is_ascii_uppercase()).count()
+        && text.get(end + 1 + letters) == Some(&b']')
+        && super::resolve::abbreviation_minutes(&text[end + 1..=end + letters]).is_some()
+    {
+        zone = Zone::Name(&text[end + 1..=end + letters]);
+        end += 1 + letters;
+    }
     // VRP marks daylight saving time, which is in the offset already.
     if zone != Zone::Unnamed && text[end..].starts_with(b" DST ") {
         end += 4;
@@ -282,7 +358,7 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
     Some(Scanned { when: When::Civil(clock.stamp(year, month, day, zone)), form, len: end })
 }
 
-/// `hh:mm:ss` with an optional fraction and AM or PM.
+/// `hh:mm:ss` with an optional fraction and AM or PM; `hh:mm` where a word ends behind it.
 struct Clock<'a> {
     hour: u8,
     minute: u8,
@@ -301,13 +377,17 @@ impl<'a> Clock<'a> {
         }
         let hour = number(&text[at..at + hour_digits])? as u8;
         let at = at + hour_digits;
-        let rest = text.get(at..at + 6)?;
-        if rest[0] != b':' || rest[3] != b':' {
+        let rest = text.get(at..at + 3)?;
+        if rest[0] != b':' {
             return None;
         }
         let minute = number(&rest[1..3])? as u8;
-        let second = number(&rest[4..6])? as u8;
-        let mut clock = Self { hour, minute, second, fraction: &[], end: at + 6, plain: hour_digits == 2 };
+        let (second, end, plain) = match text.get(at + 3) {
+            Some(b':') => (number(text.get(at + 4..at + 6)?)? as u8, at + 6, hour_digits == 2),
+            None | Some(b' ' | b']' | b'Z' | b'+' | b'-') if hour_digits == 2 => (0, at + 3, false),
+            _ => return None,
+        };
+        let mut clock = Self { hour, minute, second, fraction: &[], end, plain };
         if text.get(clock.end).is_some_and(u8::is_ascii_digit) {
             return None;
         }
