@@ -5,8 +5,8 @@ use crate::error::{Code, Error, Result};
 use crate::settings;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use tokio::net::{TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use tokio::net::TcpListener;
 
 /// Connections that the kernel completes before they are accepted; a burst of senders after a restart fits in.
 pub(super) const ACCEPT_BACKLOG: i32 = 4096;
@@ -68,10 +68,9 @@ impl Bound {
         // The kernel grants what net.core.rmem_max allows; what it granted is shown, not demanded.
         udp.set_recv_buffer_size(udp_buffer_bytes)?;
         self.udp_buffer_bytes = udp.recv_buffer_size()?;
-        let udp = UdpSocket::from_std(udp.into())?;
         self.port = port;
         self.tcp.push(tcp);
-        self.udp.push(udp);
+        self.udp.push(udp.into());
         Ok(())
     }
 

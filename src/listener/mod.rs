@@ -3,10 +3,11 @@
 //! Owns the sockets, the bounds on connections and idle time, and the counters of what came in. Knows neither what a
 //! message says nor where batches go: its sink is a bounded channel, and when that is full a TCP sender is slowed
 //! down by its own window while UDP waits in, and is dropped and counted at, the kernel's buffer. A batch is what one
-//! wake-up of a socket brought: nothing is held back to fill it.
+//! wake-up of a socket brought: nothing that was read is held back to fill it.
 
 mod bind;
 mod counters;
+mod datagrams;
 mod kernel;
 mod probe;
 mod tcp;
@@ -50,6 +51,12 @@ impl Shared {
     async fn hand_on(&self, batch: Batch) -> bool {
         let batch = self.receive(batch);
         batch.is_empty() || self.sink.send(batch).await.is_ok()
+    }
+
+    /// The same on a thread that may wait.
+    fn hand_on_blocking(&self, batch: Batch) -> bool {
+        let batch = self.receive(batch);
+        batch.is_empty() || self.sink.blocking_send(batch).is_ok()
     }
 
     /// Waits for room in the sink. Who reads only then holds nothing while the sink is full, however many wait.
