@@ -7,11 +7,15 @@ use crate::settings;
 use crate::syslog::framing::{Frame, Framer};
 use socket2::{SockRef, TcpKeepalive};
 use std::cell::RefCell;
-use std::io::{self, Read as _};
+use std::future::poll_fn;
+use std::io::Read as _;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -126,6 +130,7 @@ impl Connections {
             stream,
             source: SocketAddr::new(source.ip().to_canonical(), source.port()),
             framer: Framer::new(bounds.settings.max_message_bytes),
+            last: (0, 1),
             unfinished: Unfinished { own: 0, all: Arc::clone(&bounds.unfinished_bytes) },
             shared: self.shared.clone(),
         };
@@ -164,6 +169,8 @@ struct Connection {
     stream: TcpStream,
     source: SocketAddr,
     framer: Framer,
+    /// Messages of the last batch and their bytes: about what the next one will need.
+    last: (usize, usize),
     unfinished: Unfinished,
     shared: Shared,
 }
@@ -216,7 +223,7 @@ impl Connection {
             }
             // Room first, bytes second: while the sink is full they stay in the kernel, whose window slows the sender.
             let Some(room) = shared.room().await else { return };
-            match self.read() {
+            match poll_fn(|context| Poll::Ready(self.read(context))).await {
                 Read::Messages(batch) => shared.hand_on_at_once(room, batch),
                 Read::Nothing => {}
                 Read::End(batch) => return shared.hand_on_at_once(room, batch),
@@ -251,14 +258,19 @@ impl Connection {
         self.shared.hand_on(rest).await;
     }
 
-    fn read(&mut self) -> Read {
-        READ_BUFFER.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
-            Ok(0) => Read::End(self.finish()),
-            Ok(length) => Read::Messages(self.frame(Some(&buffer[..length]))),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Nothing,
-            Err(error) => {
-                tracing::debug!(source = %self.source, %error, "connection lost");
-                Read::End(self.finish())
+    /// Reads once what is there. Polled and not tried, because tokio then takes a buffer that was not filled for the end of
+    /// what is there, and spares asking again.
+    fn read(&mut self, context: &mut Context<'_>) -> Read {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+                Poll::Pending => Read::Nothing,
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => Read::End(self.finish()),
+                Poll::Ready(Ok(())) => Read::Messages(self.frame(Some(buffer.filled()))),
+                Poll::Ready(Err(error)) => {
+                    tracing::debug!(source = %self.source, %error, "connection lost");
+                    Read::End(self.finish())
+                }
             }
         })
     }
@@ -269,7 +281,9 @@ impl Connection {
     }
 
     fn frame(&mut self, data: Option<&[u8]>) -> Batch {
-        let mut batch = Batch::default();
+        let bytes = data.map_or(0, <[u8]>::len) + self.framer.kept_bytes();
+        // A batch stays in memory until it is delivered: it is made as large as it has to be, and no larger.
+        let mut batch = Batch::with_capacity(bytes * self.last.0 / self.last.1 + 1, bytes);
         let received = self.shared.clock.now();
         let source = self.source;
         let mut sink = |Frame { message, cut }: Frame<'_>| {
@@ -278,6 +292,15 @@ impl Connection {
         match data {
             Some(data) => self.framer.push(data, &mut sink),
             None => self.framer.finish(&mut sink),
+        }
+        if !batch.is_empty() {
+            self.last = (batch.len(), batch.size_bytes().max(1));
+        }
+        if batch.size_bytes() < bytes / 2 {
+            // The rest of a message that is too long, or one that is not whole yet.
+            let mut small = Batch::with_capacity(batch.len(), batch.size_bytes());
+            batch.iter().for_each(|(origin, message)| small.push(origin, message));
+            batch = small;
         }
         batch
     }
