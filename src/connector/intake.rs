@@ -7,11 +7,16 @@
 //! what a power cut costs. Syncs on demand leave the disk at least as much time as the last one took, so a slow disk is
 //! used for half of the time at most, and what waits meanwhile is synced together.
 //!
+//! Waking up and writing cost the same for one event as for hundreds. So the thread takes all batches that wait and appends
+//! them as one, and while they come it rests a moment after each round, in which the next ones gather without waking it. The
+//! first one after a silence is taken at once.
+//!
 //! While the spool cannot take a batch (full, disk trouble) the thread keeps it and tries again, so the channel fills up
 //! and TCP senders wait; nothing that was taken from the channel is dropped here.
 
 use crate::batch::Batch;
 use crate::error::Result;
+use crate::listener::BATCH_MESSAGES;
 use crate::spool::{Append, Spool};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +27,13 @@ use tokio::time::Instant;
 
 /// Batches between listener and spool. With [`crate::listener::BATCH_BYTES`] each, 16 MiB at most.
 pub(super) const CHANNEL_BATCHES: usize = 64;
+/// Batches that wait are joined to one until it has so many bytes: one write and one entry in the spool's memory for all of
+/// them. Beyond it a write costs what its bytes cost, and joining them would only be another copy.
+const JOIN_BYTES: usize = 64 * 1024;
+/// Rest between two rounds while batches come: what an event may be late.
+const REST: Duration = Duration::from_millis(1);
+/// Where a round found so many batches, the channel would fill up in a rest, and thousands of senders wait for each other.
+const BUSY_BATCHES: usize = CHANNEL_BATCHES / 2;
 /// The spool is tried again after so long even when no acknowledgement made room: the disk may have come back.
 const RETRY: Duration = Duration::from_secs(1);
 /// While nothing comes in, the spool's state is brought to the disk so often, where that was left.
@@ -80,50 +92,69 @@ impl Intake {
     /// The thread's work.
     pub(super) async fn run(mut self) {
         let mut pace = Pace::new(self.sync_interval);
+        let mut first = None;
         loop {
+            let round = Instant::now();
+            let received = match first.take() {
+                Some(batch) => Ok(batch),
+                None => self.batches.try_recv(),
+            };
+            let (came, busy) = match received {
+                Ok(batch) => {
+                    let (batch, busy) = self.join_waiting(batch);
+                    if !self.append(Arc::new(batch)).await {
+                        break;
+                    }
+                    pace.appended();
+                    (true, busy)
+                }
+                Err(TryRecvError::Empty) => (false, false),
+                Err(TryRecvError::Disconnected) => break,
+            };
             if pace.due(self.demand.is_raised()).is_some_and(|due| due <= Instant::now()) {
                 let begun = Instant::now();
                 pace.synced(begun, self.sync());
             }
-            let batch = match self.batches.try_recv() {
-                Ok(batch) => batch,
-                Err(TryRecvError::Disconnected) => break,
-                Err(TryRecvError::Empty) => {
-                    let due = pace.due(self.demand.is_raised());
-                    tokio::select! {
-                        biased;
-                        () = until(due) => continue,
-                        () = tokio::time::sleep(SETTLE) => {
-                            self.spool.settle();
-                            continue;
-                        }
-                        () = self.demand.news.notified() => continue,
-                        batch = self.batches.recv() => match batch {
-                            Some(batch) => batch,
-                            None => break,
-                        },
-                    }
-                }
-            };
-            let batch = Arc::new(batch);
-            if !self.append(Arc::clone(&batch)).await {
-                let mut messages = batch.len();
-                // Closed, so that the listener does not wait for room here.
-                self.batches.close();
-                while let Some(batch) = self.batches.recv().await {
-                    messages += batch.len();
-                }
-                tracing::error!(messages, "ended with messages that the spool had no room for");
-                break;
+            if busy {
+                continue;
             }
-            pace.appended();
+            let due = pace.due(self.demand.is_raised());
+            if came {
+                let rested = round + REST;
+                tokio::time::sleep_until(due.map_or(rested, |due| due.min(rested))).await;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = until(due) => {}
+                () = tokio::time::sleep(SETTLE) => self.spool.settle(),
+                () = self.demand.news.notified() => {}
+                batch = self.batches.recv() => match batch {
+                    Some(batch) => first = Some(batch),
+                    None => break,
+                },
+            }
         }
         while !self.sync() && !*self.give_up.borrow() {
             tokio::time::sleep(RETRY).await;
         }
     }
 
-    /// Appends one batch, waiting as long as it takes. False when the process ends before there was room.
+    /// The batch with those that wait behind it, and whether there are so many that it is no time to rest.
+    fn join_waiting(&mut self, mut batch: Batch) -> (Batch, bool) {
+        let mut joined = 1;
+        while batch.size_bytes() < JOIN_BYTES && batch.len() < BATCH_MESSAGES {
+            let Ok(next) = self.batches.try_recv() else { return (batch, joined >= BUSY_BATCHES) };
+            for (origin, message) in next.iter() {
+                batch.push(origin, message);
+            }
+            joined += 1;
+        }
+        (batch, true)
+    }
+
+    /// Appends one batch, waiting as long as it takes. False when the process ends before there was room; then the channel
+    /// is closed, and what was in it has been counted.
     async fn append(&mut self, batch: Arc<Batch>) -> bool {
         let mut waited = false;
         loop {
@@ -146,9 +177,17 @@ impl Intake {
                 biased;
                 () = room => {}
                 () = tokio::time::sleep(RETRY) => {}
-                () = given_up(&mut self.give_up) => return false,
+                () = given_up(&mut self.give_up) => break,
             }
         }
+        let mut messages = batch.len();
+        // Closed, so that the listener does not wait for room here.
+        self.batches.close();
+        while let Some(batch) = self.batches.recv().await {
+            messages += batch.len();
+        }
+        tracing::error!(messages, "ended with messages that the spool had no room for");
+        false
     }
 
     fn sync(&self) -> bool {
@@ -224,6 +263,7 @@ mod tests {
     use crate::batch::{Origin, Transport};
     use crate::clock::UnixMicros;
     use crate::settings;
+    use crate::spool::Queue;
 
     const PATIENCE: Duration = Duration::from_secs(30);
     const NEVER: Duration = Duration::from_secs(24 * 3600);
@@ -238,10 +278,18 @@ mod tests {
     }
 
     fn intake(sync_interval: Duration) -> Bench {
+        intake_with(sync_interval, Vec::new())
+    }
+
+    /// The same with batches that wait already when the thread begins.
+    fn intake_with(sync_interval: Duration, waiting: Vec<Batch>) -> Bench {
         let dir = tempfile::tempdir().unwrap();
         let options = settings::Spool { reserve_bytes: 0, ..settings::Spool::default() };
         let spool = Arc::new(Spool::open(dir.path(), (&options).into()).unwrap().0);
         let (sink, batches) = mpsc::channel(CHANNEL_BATCHES);
+        for batch in waiting {
+            sink.try_send(batch).unwrap();
+        }
         let (durable_sender, durable) = watch::channel(0);
         let (give_up, gave_up) = watch::channel(false);
         let demand = Arc::<Demand>::default();
@@ -260,6 +308,10 @@ mod tests {
     }
 
     fn batch() -> Batch {
+        batch_of(b"<13>x")
+    }
+
+    fn batch_of(message: &[u8]) -> Batch {
         let mut batch = Batch::default();
         let origin = Origin {
             received: UnixMicros(1),
@@ -267,7 +319,7 @@ mod tests {
             transport: Transport::Tcp,
             cut: false,
         };
-        batch.push(origin, b"<13>x");
+        batch.push(origin, message);
         batch
     }
 
@@ -292,6 +344,22 @@ mod tests {
         bench.demand.raise();
         bench.sink.send(batch()).await.unwrap();
         is_durable(&mut bench, 2).await;
+    }
+
+    #[tokio::test]
+    async fn small_batches_that_wait_become_one_and_large_ones_stay() {
+        let large = vec![b'x'; JOIN_BYTES];
+        let texts: Vec<Vec<u8>> = (0..30u8).map(|number| vec![number; 10]).collect();
+        let mut waiting: Vec<Batch> = texts.iter().map(|text| batch_of(text)).collect();
+        waiting.extend([batch_of(&large), batch_of(&large)]);
+        let mut bench = intake_with(Duration::ZERO, waiting);
+        is_durable(&mut bench, 32).await;
+        let chunks = [0, 31].map(|seq| bench.spool.read_after(seq, usize::MAX, usize::MAX).unwrap().unwrap());
+        // The first large one came while there was still room, the second one did not.
+        assert_eq!(chunks.clone().map(|chunk| (chunk.first_seq, chunk.range.len())), [(1, 31), (32, 1)]);
+        let mut joined = chunks[0].iter().map(|(_, _, message)| message);
+        assert!(joined.by_ref().take(30).eq(texts.iter().map(Vec::as_slice)));
+        assert!(joined.eq([large.as_slice()]));
     }
 
     #[tokio::test]
