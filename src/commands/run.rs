@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// One worker reads about a million events a second from its connections; what is behind them ends earlier.
+const MAX_WORKERS: usize = 4;
+
 /// What the container's command line says; each has a default that suits a service outside of a container.
 #[derive(Debug, clap::Args)]
 pub struct Options {
@@ -61,6 +64,7 @@ pub fn exec(dir: &Path, options: &Options, verbose: u8) -> Result<()> {
         settings,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads())
         .enable_all()
         .build()
         .map_err(|error| Error::new(Code::Internal, "no runtime can be started").caused_by(error))?;
@@ -83,6 +87,13 @@ pub fn exec(dir: &Path, options: &Options, verbose: u8) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// How many threads the runtime has for connections from senders and to receivers. The spool, the UDP sockets and the
+/// writing of events have threads of their own, which do more than half of the work; with a worker for each processor as
+/// well, the workers wake each other up for what one of them does in the same time.
+fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get() / 2).clamp(1, MAX_WORKERS)
 }
 
 /// The bytes of certificate, key and CA certificates, and what was made of them.
