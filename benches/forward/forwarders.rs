@@ -210,7 +210,9 @@ fn rsyslog(kind: Kind, place: &Place, dir: &Path, port: u16, ask: &Ask) -> io::R
             "queue.type=\"Disk\" queue.size=\"50000000\" queue.filename=\"main\" queue.maxDiskSpace=\"8g\""
         }
         Kind::RsyslogAssisted => {
-            "queue.type=\"LinkedList\" queue.size=\"100000\" queue.filename=\"main\" queue.maxDiskSpace=\"8g\""
+            // The size bounds memory and disk together: with that of the queue in memory it would take no outage in.
+            "queue.type=\"LinkedList\" queue.size=\"50000000\" queue.highWatermark=\"100000\" \
+             queue.lowWatermark=\"20000\" queue.filename=\"main\" queue.maxDiskSpace=\"8g\""
         }
         _ => "queue.type=\"FixedArray\" queue.size=\"100000\"",
     };

@@ -21,18 +21,35 @@ const BEAT: Duration = Duration::from_millis(1);
 /// As progress: send no more.
 pub const STOP: u64 = u64::MAX;
 
+/// A forwarder that takes nothing for so long takes nothing more: its queue is full.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Opens so many connections.
 pub fn connect(to: SocketAddr, connections: usize) -> io::Result<Vec<TcpStream>> {
     (0..connections)
         .map(|_| {
-            let stream = TcpStream::connect(to)?;
+            let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
             stream.set_nodelay(true)?;
+            stream.set_write_timeout(Some(PATIENCE))?;
             Ok(stream)
         })
         .collect()
 }
 
+/// Writes to each connection the beginning of a message that never ends.
+pub fn begin(streams: &[TcpStream], bytes: usize) -> io::Result<()> {
+    let text = vec![b'x'; bytes];
+    streams.iter().try_for_each(|mut stream| match stream.write_all(&text) {
+        // That one more is too much is for the forwarder to say.
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+            Ok(())
+        }
+        written => written,
+    })
+}
+
 /// Writes to all connections in turn for this time; returns how many messages were written. The connections are closed.
+/// An error where the forwarder takes nothing more.
 pub fn blast(streams: Vec<TcpStream>, messages: &Messages, time: Duration) -> io::Result<u64> {
     let threads = streams.len().min(THREADS);
     let mut shares: Vec<Vec<TcpStream>> = (0..threads).map(|_| Vec::new()).collect();
@@ -65,7 +82,7 @@ pub fn blast(streams: Vec<TcpStream>, messages: &Messages, time: Duration) -> io
 /// Calls `send` for each message that is due, with its number, at this rate for this time.
 ///
 /// A sender that was held up sends what is due at once: the rate is kept over the whole time. `progress` is how many were
-/// sent; where it is set to [`STOP`], no more are.
+/// sent; where it is set to [`STOP`], or the forwarder takes nothing more, no more are.
 fn paced(
     rate: u64,
     time: Duration,
@@ -81,8 +98,11 @@ fn paced(
     while sent < all && progress.load(Relaxed) != STOP {
         let due = due_after(begin.elapsed()).min(all);
         while sent < due {
-            send(sent as usize)?;
-            sent += 1;
+            match send(sent as usize) {
+                Ok(()) => sent += 1,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(sent),
+                Err(error) => return Err(error),
+            }
         }
         // Unless it was told to stop in the meantime.
         let _ = progress.fetch_update(Relaxed, Relaxed, |now| (now != STOP).then_some(sent));

@@ -17,7 +17,7 @@ use clap::Parser;
 use forwarders::{Kind, Place};
 use message::Form;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use scenario::{LENGTH, Lab, Scenario};
+use scenario::{LENGTH, Lab, Scenario, Strain};
 use soc_connector::tls::{self, Identity, Roots};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -85,9 +85,10 @@ enum Part {
     Catchup,
     Connections,
     Senders,
+    Memory,
 }
 
-const PARTS: [(&str, Part); 10] = [
+const PARTS: [(&str, Part); 11] = [
     ("tcp", Part::Tcp),
     ("sizes", Part::Sizes),
     ("forms", Part::Forms),
@@ -98,6 +99,7 @@ const PARTS: [(&str, Part); 10] = [
     ("catchup", Part::Catchup),
     ("connections", Part::Connections),
     ("senders", Part::Senders),
+    ("memory", Part::Memory),
 ];
 
 fn part(text: &str) -> Result<Part, String> {
@@ -123,7 +125,7 @@ fn scenarios(parts: &[Part]) -> Vec<Scenario> {
     let of = |part: Part| -> Vec<Scenario> {
         match part {
             Part::Tcp => connections.iter().map(|&count| tcp(count, Form::Rfc5424, LENGTH, 0)).collect(),
-            Part::Sizes => [100, 1024, 8192].map(|length| tcp(4, Form::Rfc5424, length, 0)).to_vec(),
+            Part::Sizes => [100, 300, 1024, 8192].map(|length| tcp(4, Form::Rfc5424, length, 0)).to_vec(),
             Part::Forms => vec![tcp(4, Form::Rfc3164, LENGTH, 0)],
             Part::Compression => vec![tcp(4, Form::Rfc5424, LENGTH, 1)],
             Part::Udp => [10_000, 50_000, 100_000, 200_000].map(|rate| Scenario::Udp { rate }).to_vec(),
@@ -132,6 +134,7 @@ fn scenarios(parts: &[Part]) -> Vec<Scenario> {
             Part::Catchup => vec![Scenario::CatchUp],
             Part::Connections => [4, 100, 1000, 10_000].map(Scenario::Connections).to_vec(),
             Part::Senders => [4, 1000, 100_000].map(Scenario::Senders).to_vec(),
+            Part::Memory => Strain::ALL.map(Scenario::Memory).to_vec(),
             Part::Number(_) => Vec::new(),
         }
     };

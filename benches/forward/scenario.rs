@@ -58,6 +58,39 @@ pub enum Scenario {
     Connections(usize),
     /// So many UDP senders at a steady rate.
     Senders(usize),
+    /// What drives memory up.
+    Memory(Strain),
+}
+
+/// What can take memory, each at the full rate where nothing else is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strain {
+    /// 64 connections with messages of 8 KiB.
+    LongMessages,
+    /// 10,000 connections.
+    Connections,
+    /// 10,000 connections that begin a message of 60,000 bytes and never end it; then the load on 64 others.
+    Unfinished,
+    /// The sink reads slowly.
+    SlowReceiver,
+    /// There is no sink; then there is one, and the load goes on.
+    Outage,
+}
+
+impl Strain {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::LongMessages, Self::Connections, Self::Unfinished, Self::SlowReceiver, Self::Outage];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::LongMessages => "64 connections with messages of 8 KiB",
+            Self::Connections => "10,000 connections",
+            Self::Unfinished => "10,000 unfinished messages of 60,000 bytes, and 64 connections",
+            Self::SlowReceiver => "a slow receiver, 4 connections",
+            Self::Outage => "no receiver, then a backlog, 4 connections",
+        }
+    }
 }
 
 /// What every measurement needs.
@@ -100,13 +133,14 @@ impl Scenario {
                 format!("{count} open TCP connections, {STEADY_RATE} messages a second")
             }
             Self::Senders(count) => format!("{count} UDP senders, {STEADY_RATE} messages a second"),
+            Self::Memory(strain) => format!("Memory: {}", strain.name()),
         }
     }
 
     /// Who takes part.
     pub fn kinds(self) -> &'static [Kind] {
         match self {
-            Self::Tcp { compression: 1.., .. } => &[Kind::SocConnector],
+            Self::Tcp { compression: 1.., .. } | Self::Memory(_) => &[Kind::SocConnector],
             Self::Tcp { connections: CONNECTIONS, form: Form::Rfc5424, length: LENGTH, .. } => EVERYONE,
             Self::Tcp { .. } | Self::Udp { .. } => &[
                 Kind::SocConnector,
@@ -159,6 +193,13 @@ impl Scenario {
                 PEAK,
             ],
             Self::Connections(_) | Self::Senders(_) => &[CPU, LOST, IDLE, PEAK],
+            Self::Memory(_) => &[
+                IDLE,
+                PEAK,
+                Column { name: "5 s after MiB", decimals: 1, ratio: false },
+                Column { name: "taken in", decimals: 0, ratio: false },
+                LOST,
+            ],
         }
     }
 
@@ -188,6 +229,7 @@ impl Scenario {
             Self::Latency => latency(lab, kind),
             Self::StartUp => start_up(lab, kind),
             Self::CatchUp => catch_up(lab, kind),
+            Self::Memory(strain) => memory(lab, kind, strain),
             Self::Connections(count) => {
                 let mut trial = Trial::start(lab, kind, count, Form::Rfc5424, LENGTH, 0)?;
                 let streams = load::connect(trial.forwarder.address, count)?;
@@ -376,6 +418,51 @@ fn catch_up(lab: &Lab, kind: Kind) -> io::Result<Vec<f64>> {
     let peak = process::peak_kib(forwarder.pid());
     drop(forwarder);
     Ok(vec![backlog as f64, first.as_secs_f64(), rate, lost(sent, came), mib(peak)])
+}
+
+fn memory(lab: &Lab, kind: Kind, strain: Strain) -> io::Result<Vec<f64>> {
+    const MANY: usize = 10_000;
+    const UNFINISHED_BYTES: usize = 60_000;
+    // With what the sink reads at once, some tens of megabytes a second.
+    const SLOW: Duration = Duration::from_millis(5);
+    // So many times the load time: a backlog of gigabytes where the load is long.
+    const OUTAGE: u32 = 4;
+    let length = if strain == Strain::LongMessages { 8192 } else { LENGTH };
+    let connections = match strain {
+        Strain::LongMessages | Strain::Unfinished => 64,
+        Strain::Connections => MANY,
+        Strain::SlowReceiver | Strain::Outage => CONNECTIONS,
+    };
+    let asked = if strain == Strain::Unfinished { MANY + connections } else { connections };
+    let mut trial = Trial::start(lab, kind, asked, Form::Rfc5424, length, 0)?;
+    let pid = trial.forwarder.pid();
+    let idle = process::resident_kib(pid);
+    let streams = load::connect(trial.forwarder.address, connections)?;
+    let unfinished = if strain == Strain::Unfinished {
+        let streams = load::connect(trial.forwarder.address, MANY)?;
+        load::begin(&streams, UNFINISHED_BYTES)?;
+        streams
+    } else {
+        Vec::new()
+    };
+    let mut sent = 0;
+    match strain {
+        Strain::SlowReceiver => trial.sink.counts.slow_down(SLOW),
+        Strain::Outage => {
+            trial.sink.close();
+            let streams = load::connect(trial.forwarder.address, connections)?;
+            sent += load::blast(streams, &trial.messages, lab.time * OUTAGE)?;
+            trial.sink.open(kind.format(0), &lab.tls)?;
+        }
+        _ => {}
+    }
+    sent += load::blast(streams, &trial.messages, lab.time)?;
+    trial.sink.counts.slow_down(Duration::ZERO);
+    let came = trial.wait(sent, LONG_SILENCE);
+    let peak = process::peak_kib(pid);
+    drop(unfinished);
+    std::thread::sleep(Duration::from_secs(5));
+    Ok(vec![mib(idle), mib(peak), mib(process::resident_kib(pid)), sent as f64, lost(sent, came)])
 }
 
 fn micros_each(cpu: Duration, events: u64) -> f64 {

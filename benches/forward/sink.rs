@@ -38,6 +38,8 @@ pub struct Counts {
     first_nanos: AtomicU64,
     /// Whether the times of sending are read.
     timed: AtomicBool,
+    /// Pause after each read, in microseconds: a receiver that is slow.
+    pause_micros: AtomicU64,
     /// From the sender's write to the sink's read, in microseconds.
     latencies: Mutex<Vec<u32>>,
 }
@@ -66,6 +68,11 @@ impl Counts {
     /// Starts to note latencies.
     pub fn time(&self) {
         self.timed.store(true, Relaxed);
+    }
+
+    /// From now on so long a pause after each read.
+    pub fn slow_down(&self, pause: Duration) {
+        self.pause_micros.store(pause.as_micros() as u64, Relaxed);
     }
 
     /// Latencies so far, in microseconds; they are taken out.
@@ -108,9 +115,30 @@ pub struct Sink {
 impl Sink {
     /// Listens on a port of loopback; 0 lets the kernel choose.
     pub fn start(port: u16, format: Format, tls: &Arc<ServerConfig>) -> io::Result<Self> {
+        Self::listen(port, format, tls, Arc::default())
+    }
+
+    /// Refuses and ends every connection.
+    pub fn close(&mut self) {
+        let Some(acceptor) = self.acceptor.take() else { return };
+        self.stopping.store(true, Relaxed);
+        // Wakes the acceptor, which then sees that it is to end.
+        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
+        let _ = acceptor.join();
+        for stream in self.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Listens again on the same port after it was closed, and counts on.
+    pub fn open(&mut self, format: Format, tls: &Arc<ServerConfig>) -> io::Result<()> {
+        *self = Self::listen(self.port(), format, tls, Arc::clone(&self.counts))?;
+        Ok(())
+    }
+
+    fn listen(port: u16, format: Format, tls: &Arc<ServerConfig>, counts: Arc<Counts>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let address = listener.local_addr()?;
-        let counts = Arc::new(Counts::default());
         let stopping = Arc::new(AtomicBool::new(false));
         let connections = Arc::new(Mutex::new(Vec::new()));
         let acceptor = {
@@ -144,15 +172,7 @@ impl Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        self.stopping.store(true, Relaxed);
-        // Wakes the acceptor, which then sees that it is to end.
-        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
-        if let Some(acceptor) = self.acceptor.take() {
-            let _ = acceptor.join();
-        }
-        for stream in self.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        self.close();
     }
 }
 
@@ -172,6 +192,10 @@ fn serve(stream: TcpStream, format: Format, tls: &Arc<ServerConfig>, counts: &Co
         let read = stream.read(&mut buffer[kept..])?;
         if read == 0 {
             return Ok(());
+        }
+        let pause = counts.pause_micros.load(Relaxed);
+        if pause > 0 {
+            std::thread::sleep(Duration::from_micros(pause));
         }
         let timed = counts.timed.load(Relaxed);
         let filled = &buffer[..kept + read];
