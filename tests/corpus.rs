@@ -170,6 +170,8 @@ fn with_host(example: &Example) -> Vec<Example> {
                 &example.raw[..at],
                 &example.raw[at + example.host.as_ref().map_or(0, String::len)..]
             ),
+            // Where the payload names it, it is a word of the body.
+            body: example.body.replace(example.host.as_deref().unwrap_or_default(), host),
             host: Some(host.to_owned()),
             ..example.clone()
         })

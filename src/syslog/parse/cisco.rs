@@ -7,7 +7,7 @@
 //!
 //! An uptime (`00:00:46`, `1w2d`) says nothing about the time of day: the time of reception is used.
 
-use super::{Parsed, host, leading_digits, skip_spaces, tag, without_space, word};
+use super::{Parsed, host, leading_digits, rfc3164, skip_spaces, tag, without_space, word};
 use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Scanned};
 
@@ -108,10 +108,7 @@ pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
 
 /// One part in front of the timestamp; says what follows it.
 fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
-    let digits = leading_digits(text);
-    if (1..=MAX_SEQUENCE_DIGITS).contains(&digits)
-        && let Some(rest) = text[digits..].strip_prefix(b":").filter(|rest| rest.starts_with(b" "))
-    {
+    if let Some(rest) = sequence(text) {
         prefix.certain = true;
         return Some(rest);
     }
@@ -143,7 +140,9 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
             // The prefix that IOS XR can be told to send is a bare name before the node.
             let name = match name.strip_suffix(b":") {
                 Some(name) => name,
-                None if node(skip_spaces(rest)).is_some() => name,
+                None if node(skip_spaces(rest)).is_some() || sequence(skip_spaces(rest)).is_some() => name,
+                // A name without a colon behind a sequence number, before the timestamp.
+                None if prefix.certain && moment(skip_spaces(rest), &mut Prefix::default()).is_some() => name,
                 // ASA sets its name off with a space on both sides of the colon.
                 None if rest.starts_with(b" : %") => {
                     prefix.certain = true;
@@ -158,6 +157,13 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
             })
         }
     }
+}
+
+/// A sequence number and its colon; says what follows.
+fn sequence(text: &[u8]) -> Option<&[u8]> {
+    let digits = leading_digits(text);
+    let rest = text[digits..].strip_prefix(b":").filter(|rest| rest.starts_with(b" "))?;
+    (1..=MAX_SEQUENCE_DIGITS).contains(&digits).then_some(rest)
 }
 
 /// `RP/0/RSP0/CPU0:` before a timestamp: the length with the colon.
@@ -184,8 +190,16 @@ fn moment<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<(When<'a>, &'a 
     Some((When::Missing, &unmarked[len..]))
 }
 
-/// `hh:mm:ss`, `hh:mm:ss.fff`, `1w2d`, `2d03h`, `1y5w` before a colon: the length.
+/// `hh:mm:ss`, `hh:mm:ss.fff`, `1w2d`, `2d03h`, `1y5w`, and two bare numbers, before a colon: the length.
 fn uptime(text: &[u8]) -> Option<usize> {
+    let digits = leading_digits(text);
+    if (1..=4).contains(&digits)
+        && let Some(rest) = text[digits..].strip_prefix(b" ")
+        && let more @ 1..=2 = leading_digits(rest)
+        && rest[more..].starts_with(b": %")
+    {
+        return Some(digits + 1 + more);
+    }
     let mut at = 0;
     let mut groups = 0;
     let mut unit = 0;
@@ -221,8 +235,14 @@ fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<P
     let mut parsed = if let Some(rest) = spaced.strip_prefix(b":") {
         Parsed { rule: "cisco", ..behind_colon(without_space(rest)) }
     } else {
-        // Without the colon a mnemonic has to follow, with or without a name before it.
+        // Without the colon a mnemonic has to follow, with or without a name before it, or a name and another header.
         let (name, rest) = word(spaced);
+        if host::is_host(name)
+            && prefix.host.is_none()
+            && let Some(inner) = header(skip_spaces(rest), Place::BehindHost)
+        {
+            return Some(Parsed { host: inner.host.or(Some(name)), ..inner });
+        }
         let (own_host, text) = match tag::mnemonic(spaced) {
             Some(_) => (None, spaced),
             None => (Some(name).filter(|name| host::is_host(name)), skip_spaces(rest)),
@@ -232,9 +252,12 @@ fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<P
         parsed.set_tag(tag::mnemonic(text)?);
         parsed
     };
-    // A name and a time with colons are not enough: other programs log so too.
-    let by_name_alone = prefix.host.is_some() && !prefix.certain;
-    if by_name_alone && !parsed.tag.is_some_and(|tag| tag.starts_with(b"%")) {
+    // A name and a time with colons are not enough: other programs log so too, but not what devices say of themselves.
+    let by_name_alone = !prefix.certain && prefix.host.is_some_and(|name| !host::is_address(name));
+    if by_name_alone
+        && !parsed.tag.is_some_and(|tag| tag.starts_with(b"%"))
+        && !rfc3164::is_own_word(skip_spaces(parsed.body))
+    {
         return None;
     }
     parsed.host = parsed.host.or(prefix.host);

@@ -2,7 +2,7 @@
 //!
 //! # The order of the rules
 //!
-//! PRI comes first and is never lost again ([`pri`]). What follows it is read by the first of these that accepts it;
+//! PRI comes first and is never lost again ([`pri`]); then the address that Kiwi's relay forwards for. What follows is read by the first of these that accepts it;
 //! each asks for a shape which those behind it do not have, so none can take a message away from another
 //! (`tests::no_rule_swallows_the_messages_of_another` holds all of them against the whole corpus):
 //!
@@ -126,6 +126,20 @@ fn header(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     let text = text.trim_ascii_start();
     // Some put the byte order mark of MSG in front of a header of RFC 3164.
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    // Kiwi Syslog Server puts the address that it forwards for in front of the message.
+    if let Some(rest) = text.strip_prefix(b"Original Address=")
+        && let (address, rest) = word(rest)
+        && host::is_address(address)
+    {
+        let rest = skip_spaces(rest);
+        let inner = known(rest, has_pri).unwrap_or_else(|| Parsed::new("relayed", rest));
+        return Some(Parsed { host: inner.host.or(Some(address)), ..inner });
+    }
+    known(text, has_pri)
+}
+
+/// The rules in their order.
+fn known(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     rfc5424::parse(text)
         .or_else(|| rfc3164::parse(text, has_pri))
         .or_else(|| cisco::prefixed(text))

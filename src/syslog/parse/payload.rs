@@ -34,6 +34,7 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
         Some(b'{') => json(body),
         Some(b'0'..=b'9') => palo_alto(body).unwrap_or_else(|| first_field(body)),
         Some(b'<') => access_point(body),
+        Some(b'[') => device(body),
         Some(_) if is_key_value(body) => key_value(body),
         Some(_) => snare(body).unwrap_or_default(),
         None => return,
@@ -58,12 +59,16 @@ fn is_text(rule: &str) -> bool {
 fn first_time(text: &[u8]) -> Option<When<'_>> {
     /// The client's address and two words stand before the brackets of the Common Log Format.
     const MAX_BYTES: usize = 128;
-    if let Some(found) = scan::scan(text).filter(|found| matches!(text.get(found.len), None | Some(b' '))) {
+    if let Some(found) =
+        scan::scan(text).filter(|found| matches!(text.get(found.len), None | Some(b' ' | b':')))
+    {
         return Some(found.when);
     }
     let open = memchr::memchr(b'[', &text[..text.len().min(MAX_BYTES)])?;
     let inner = &text[open + 1..];
-    scan::scan(inner).filter(|found| inner.get(found.len) == Some(&b']')).map(|found| found.when)
+    scan::scan(inner)
+        .filter(|found| matches!(inner.get(found.len), Some(b']' | b' ' | b':' | b',')))
+        .map(|found| found.when)
 }
 
 /// The part of a payload that is searched, which ends between two values.
@@ -152,7 +157,7 @@ impl<'a> Iterator for KeyStarts<'a> {
 }
 
 /// A text that begins with `key=`.
-fn is_key_value(text: &[u8]) -> bool {
+pub fn is_key_value(text: &[u8]) -> bool {
     let key = text
         .iter()
         .take(64)
@@ -268,6 +273,16 @@ fn snare(body: &[u8]) -> Option<Found<'_>> {
     let mut columns = body[end + 1..].splitn(6, |&byte| byte == b'\t');
     (columns.next()? == b"MSWinEventLog" && host::is_host(&body[..end]))
         .then(|| Found { host: Some(&body[..end]), when: columns.nth(3).and_then(stamp) })
+}
+
+/// Radware: `[Device: name address]` before the text.
+fn device(body: &[u8]) -> Found<'_> {
+    let name = body.strip_prefix(b"[Device: ").and_then(|inner| {
+        let (name, behind) = super::word(inner);
+        let address = super::without_space(behind).split(|&byte| byte == b']').next()?;
+        host::is_address(address).then_some(name)
+    });
+    Found { host: name, when: None }
 }
 
 /// Aruba: numbers and a severity in angle brackets, then the access point's `<address MAC>`, with its name before it.

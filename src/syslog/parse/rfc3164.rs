@@ -19,7 +19,7 @@
 //! | `unifi` | a descriptor of model and MAC address between host and TAG |
 
 use super::tag::{self, Tag};
-use super::{Parsed, cisco, host, leading_digits, pri, rfc5424, skip_spaces, without_space, word};
+use super::{Parsed, cisco, host, leading_digits, payload, pri, rfc5424, skip_spaces, without_space, word};
 use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Form, Scanned};
 
@@ -190,12 +190,20 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     {
         let is_host = host::is_address(name)
             || host::without_port(name).is_some_and(host::is_address)
+            || skip_spaces(behind).strip_prefix(name).is_some_and(|rest| rest.starts_with(b": "))
             || (host::is_host(name) && (cisco::follows(skip_spaces(behind)) || is_own_tag(name, behind)));
         if !is_host {
             return without_host("rfc3164-no-host");
         }
         let name = host::without_port(name).filter(|_| !host::is_address(name)).unwrap_or(name);
         return behind_host(name, behind, rule_of(form), place);
+    }
+    // A comma sets the host off from a list of pairs.
+    if let Some(comma) = memchr::memchr(b',', first)
+        && host::is_host(&text[..comma])
+        && payload::is_key_value(&text[comma + 1..])
+    {
+        return Parsed { host: Some(&text[..comma]), ..Parsed::new(rule_of(form), &text[comma + 1..]) };
     }
     // `NetScaler` without a name: a packet engine stands where the host does.
     if memchr::memmem::find(first, b"-PPE-").is_some() && behind.starts_with(b" : ") {
@@ -266,11 +274,14 @@ fn is_own_tag(name: &[u8], behind: &[u8]) -> bool {
 /// or a point, is none before a word with a colon, and a number never.
 fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
     let text = skip_spaces(behind);
+    let text = text.strip_prefix(b": ").map_or(text, skip_spaces);
     if word.iter().all(u8::is_ascii_digit) {
         return false;
     }
     let sentence = word[0].is_ascii_uppercase() && word[1..].iter().all(u8::is_ascii_lowercase);
-    tag::scan(text).is_some_and(|tag| !sentence || tag.proc_id.is_some()) || tag::is_payload(text)
+    tag::scan(text).is_some_and(|tag| !sentence || tag.proc_id.is_some())
+        || tag::is_payload(text)
+        || is_own_word(text)
 }
 
 /// What follows the client in the logs of web servers and proxies: a time in brackets, at once or behind the two words of
@@ -455,7 +466,7 @@ pub fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
 }
 
 /// What syslog daemons write for themselves, without a host before it.
-fn is_own_word(text: &[u8]) -> bool {
+pub fn is_own_word(text: &[u8]) -> bool {
     const STARTS: [&[u8]; 8] = [
         b"last message repeated ",
         b"last message buffered ",

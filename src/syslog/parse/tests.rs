@@ -210,7 +210,7 @@ fn part() -> impl Strategy<Value = String> {
 
 type Rule = fn(&[u8], bool) -> Option<Parsed<'_>>;
 
-/// The rules in their order, as [`header`] tries them.
+/// The rules in their order, as [`known`] tries them.
 const ORDER: [(&str, Rule); 8] = [
     ("rfc5424", |text, _| rfc5424::parse(text)),
     ("rfc3164", rfc3164::parse),
@@ -250,7 +250,7 @@ fn no_rule_swallows_the_messages_of_another() {
                 let mut accepting =
                     ORDER.iter().filter_map(|(name, rule)| Some((*name, rule(text, pri.sent)?)));
                 let first = accepting.next();
-                assert_eq!(header(text, pri.sent), first.as_ref().map(|(_, parsed)| *parsed), "{raw:?}");
+                assert_eq!(known(text, pri.sent), first.as_ref().map(|(_, parsed)| *parsed), "{raw:?}");
                 messages += 1;
                 let Some((first, _)) = first else { continue };
                 for (later, _) in accepting {

@@ -152,7 +152,7 @@ fn named_offset_seconds(name: &[u8], zone: Tz, local: i64) -> Option<i32> {
         for shift in [0, 182 * civil::DAY_SECONDS] {
             let time = chrono::DateTime::from_timestamp(local - shift, 0)?;
             let offset = zone.offset_from_utc_datetime(&time.naive_utc());
-            if offset.abbreviation().is_some_and(|own| own.as_bytes() == name) {
+            if offset.abbreviation().is_some_and(|own| own.as_bytes().eq_ignore_ascii_case(name)) {
                 return Some(offset.fix().local_minus_utc());
             }
         }
@@ -161,9 +161,13 @@ fn named_offset_seconds(name: &[u8], zone: Tz, local: i64) -> Option<i32> {
 }
 
 /// Minutes east of UTC of an abbreviation that senders use. Where several zones share one, the meaning of RFC 2822
-/// section 4.3 or else the most common one is taken; a zone in the settings overrides it.
+/// section 4.3 or else the most common one is taken; a zone in the settings overrides it. Either case is read.
 pub fn abbreviation_minutes(name: &[u8]) -> Option<i32> {
-    Some(match name {
+    let mut capitals = [0; 4];
+    let capitals = capitals.get_mut(..name.len())?;
+    capitals.copy_from_slice(name);
+    capitals.make_ascii_uppercase();
+    Some(match &*capitals {
         b"UTC" | b"GMT" | b"WET" | b"UCT" => 0,
         b"CET" | b"MET" | b"MEZ" | b"WEST" | b"BST" => 60,
         b"CEST" | b"MEST" | b"MESZ" | b"EET" | b"SAST" => 120,

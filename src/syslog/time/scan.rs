@@ -509,6 +509,13 @@ fn spaced_zone(text: &[u8]) -> Option<(Zone<'_>, usize)> {
             .map(|(zone, len, _)| (zone, 1 + len));
     }
     let letters = word.iter().position(|byte| !byte.is_ascii_uppercase()).unwrap_or(word.len());
+    if letters == 0 {
+        // Some devices write it small; only the colon behind it tells it from a host.
+        let small = word.iter().take(5).take_while(|byte| byte.is_ascii_lowercase()).count();
+        let is_one =
+            word.get(small) == Some(&b':') && super::resolve::abbreviation_minutes(&word[..small]).is_some();
+        return is_one.then_some((Zone::Name(&word[..small]), 1 + small));
+    }
     let name = &word[..letters];
     if matches!(name, b"UTC" | b"GMT" | b"TZ")
         && let Some((zone, len, _)) = offset(&word[letters..])
