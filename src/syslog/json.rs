@@ -2,19 +2,95 @@
 //!
 //! Most bytes need no escape: runs of them are found many bytes at a time and copied whole.
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-/// Two vectors of the oldest x86-64.
-const BLOCK_BYTES: usize = 32;
+use super::block;
+use std::ops::Range;
+
+/// What [`copy`] copies without a call.
+const SHORT_BYTES: usize = 32;
 
 /// Appends `text`, which is UTF-8, as the inside of a string.
 pub fn escape_utf8(out: &mut Vec<u8>, mut text: &[u8]) {
     loop {
-        let run = plain_run(text);
+        let run = block::plain_run(text);
         out.extend_from_slice(&text[..run]);
         let Some(&byte) = text.get(run) else { return };
         write_escape(out, byte);
         text = &text[run + 1..];
+    }
+}
+
+/// Which bytes of a text need an escape, found once for all of its parts: in an event nearly every byte of a message stands
+/// twice or more.
+#[derive(Debug, Default)]
+pub struct Escapes {
+    /// One bit for each byte, the lowest first. Kept for its memory: an eighth of the longest message.
+    bits: Vec<u64>,
+    is_ascii: bool,
+}
+
+impl Escapes {
+    /// Looks at all of `text`.
+    pub fn find(&mut self, text: &[u8]) {
+        self.bits.clear();
+        self.bits.reserve(text.len().div_ceil(block::BLOCK_BYTES));
+        let mut high = 0;
+        block::for_each(text, |marks| {
+            self.bits.push(marks.escaped);
+            high |= marks.high;
+        });
+        self.is_ascii = high == 0;
+    }
+
+    /// Whether the text has nothing but ASCII.
+    pub fn is_ascii(&self) -> bool {
+        self.is_ascii
+    }
+
+    /// How many bytes at the start of the text that was looked at need none.
+    pub fn plain_bytes(&self, text: &[u8]) -> usize {
+        self.first_from(0).min(text.len())
+    }
+
+    /// Appends a part of the text that was looked at, which is UTF-8, as the inside of a string.
+    pub fn write(&self, out: &mut Vec<u8>, text: &[u8], part: Range<usize>) {
+        let mut at = part.start;
+        loop {
+            let end = self.first_from(at).min(part.end);
+            copy(out, text, at..end);
+            if end == part.end {
+                return;
+            }
+            write_escape(out, text[end]);
+            at = end + 1;
+        }
+    }
+
+    /// Where the first byte stands from `at` on that needs an escape; beyond the text where there is none.
+    fn first_from(&self, at: usize) -> usize {
+        let mut index = at / block::BLOCK_BYTES;
+        let Some(first) = self.bits.get(index) else { return usize::MAX };
+        let mut bits = first & u64::MAX << (at % block::BLOCK_BYTES);
+        while bits == 0 {
+            index += 1;
+            let Some(next) = self.bits.get(index) else { return usize::MAX };
+            bits = *next;
+        }
+        index * block::BLOCK_BYTES + bits.trailing_zeros() as usize
+    }
+}
+
+/// Appends a part of `text` as it is. A short one with some bytes more, which are taken back: a copy of a length that is known
+/// is an instruction or two, of another one a call.
+#[inline]
+pub fn copy(out: &mut Vec<u8>, text: &[u8], part: Range<usize>) {
+    let len = part.len();
+    if len <= SHORT_BYTES
+        && let Some(chunk) = text[part.start..].first_chunk::<SHORT_BYTES>()
+    {
+        out.extend_from_slice(chunk);
+        out.truncate(out.len() - (SHORT_BYTES - len));
+    } else {
+        out.extend_from_slice(&text[part]);
     }
 }
 
@@ -28,72 +104,58 @@ pub fn escape_lossy(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
+#[inline]
 fn write_escape(out: &mut Vec<u8>, byte: u8) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let short = match byte {
-        b'"' | b'\\' => byte,
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        0x08 => b'b',
-        0x0c => b'f',
-        _ => {
-            out.extend_from_slice(b"\\u00");
-            out.push(HEX[usize::from(byte >> 4)]);
-            out.push(HEX[usize::from(byte & 15)]);
-            return;
-        }
-    };
-    out.extend_from_slice(&[b'\\', short]);
-}
-
-#[allow(clippy::needless_bitwise_bool)] // without short cuts there is nothing to jump over in vector code: see `plain_run`
-fn needs_escape(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
-}
-
-/// How many bytes at the start need no escape.
-pub fn plain_run(text: &[u8]) -> usize {
-    // Whole blocks without looking where in them, which the compiler does with vector instructions.
-    let (blocks, _) = text.as_chunks::<BLOCK_BYTES>();
-    let is_plain = |block: &[u8; BLOCK_BYTES]| {
-        block.iter().fold(0, |found, &byte| found | u8::from(needs_escape(byte))) == 0
-    };
-    let plain = blocks.iter().take_while(|block| is_plain(block)).count() * BLOCK_BYTES;
-    plain + plain_run_of_words(&text[plain..])
-}
-
-fn plain_run_of_words(text: &[u8]) -> usize {
-    let (chunks, rest) = text.as_chunks::<8>();
-    for (index, chunk) in chunks.iter().enumerate() {
-        let word = u64::from_le_bytes(*chunk);
-        let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let found = control
-            | zero_bytes(word ^ (ONES * u64::from(b'"')))
-            | zero_bytes(word ^ (ONES * u64::from(b'\\')));
-        if found != 0 {
-            // The lowest mark is exact; a borrow can only mark bytes above it.
-            return index * 8 + found.trailing_zeros() as usize / 8;
-        }
+    match SHORT_ESCAPES[usize::from(byte)] {
+        0 => write_long_escape(out, byte),
+        short => out.extend_from_slice(&[b'\\', short]),
     }
-    let start = chunks.len() * 8;
-    start + rest.iter().position(|&byte| needs_escape(byte)).unwrap_or(rest.len())
+}
+
+/// What stands behind the backslash, where that is one letter.
+const SHORT_ESCAPES: [u8; 256] = {
+    let mut table = [0; 256];
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table[b'\n' as usize] = b'n';
+    table[b'\r' as usize] = b'r';
+    table[b'\t' as usize] = b't';
+    table[0x08] = b'b';
+    table[0x0c] = b'f';
+    table
+};
+
+#[cold]
+fn write_long_escape(out: &mut Vec<u8>, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let [high, low] = [byte >> 4, byte & 15].map(|half| HEX[usize::from(half)]);
+    out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
 }
 
 /// Appends `number` in decimal.
 pub fn write_number(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
+    const MOST_DIGITS: usize = 20;
+    // With room behind them for a short copy.
+    let mut digits = [0; MOST_DIGITS + SHORT_BYTES];
+    let mut at = MOST_DIGITS;
+    while number >= 100 {
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&two_digits((number % 100) as u8));
+        number /= 100;
     }
-    out.extend_from_slice(&digits[at..]);
+    let [tens, units] = two_digits(number as u8);
+    at -= 1;
+    digits[at] = units;
+    if number >= 10 {
+        at -= 1;
+        digits[at] = tens;
+    }
+    copy(out, &digits, at..MOST_DIGITS);
+}
+
+/// A number below 100 in two digits.
+pub fn two_digits(number: u8) -> [u8; 2] {
+    [b'0' + number / 10, b'0' + number % 10]
 }
 
 /// Appends `bytes` in Base64 (RFC 4648 section 4) with padding, without quotes.
@@ -128,18 +190,6 @@ mod tests {
     }
 
     #[test]
-    fn the_first_byte_to_escape_is_found_wherever_it_stands() {
-        for byte in 0..=255 {
-            for at in 0..100 {
-                let mut text = [b'x'; 100];
-                text[at] = byte;
-                let expected = if needs_escape(byte) { at } else { text.len() };
-                assert_eq!(plain_run(&text), expected, "{byte} at {at}");
-            }
-        }
-    }
-
-    #[test]
     fn base64_of_the_rfc_4648_vectors() {
         for (plain, coded) in [
             ("", ""),
@@ -159,6 +209,19 @@ mod tests {
             let inside = written(|out| escape_utf8(out, text.as_bytes()));
             prop_assert_eq!(&read_back(&inside), &text);
             prop_assert_eq!(inside, written(|out| escape_lossy(out, text.as_bytes())));
+        }
+
+        #[test]
+        fn a_part_of_a_text_is_written_like_a_text(text in "([a-zé]{0,40}[\"\\\\\n]?){0,6}", from in 0..200_usize, to in 0..200_usize) {
+            let mut escapes = Escapes::default();
+            escapes.find(b"\"\xff of another text");
+            escapes.find(text.as_bytes());
+            prop_assert_eq!(escapes.is_ascii(), text.is_ascii());
+            let (from, to) = (from.min(to).min(text.len()), to.max(from).min(text.len()));
+            prop_assert_eq!(
+                written(|out| escapes.write(out, text.as_bytes(), from..to)),
+                written(|out| escape_utf8(out, &text.as_bytes()[from..to]))
+            );
         }
 
         #[test]

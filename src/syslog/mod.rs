@@ -5,6 +5,7 @@
 //! [`json`] writes text fast, and [`normaliser`] puts the event together. Every input gives an event: what fits no
 //! known form is delivered whole under the rule `raw`.
 
+mod block;
 pub mod framing;
 pub mod json;
 pub mod normaliser;

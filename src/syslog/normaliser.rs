@@ -5,10 +5,10 @@
 //! `raw_base64` either way. What is UTF-8 is never decoded, whatever the settings say: text in another charset that
 //! happens to be UTF-8 as well is rare, and most devices that send such a charset send ASCII most of the time.
 
-use super::json;
+use super::json::{self, Escapes};
 use super::parse::{self, Parsed, tag};
 use super::time::{Resolver, resolve};
-use crate::batch::Origin;
+use crate::batch::{Origin, Transport};
 use crate::clock::UnixMicros;
 use crate::settings;
 use crate::settings::Charset;
@@ -17,17 +17,27 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
-/// Writes events. Each thread has its own: it keeps what it knows about the last sender.
+/// Writes events. Each thread has its own: it keeps what it knows about the last sender and the last reception.
 #[derive(Debug)]
 pub struct Normaliser {
     sources: Sources,
     resolver: Resolver,
+    escapes: Escapes,
     /// `"connector":{"id":"…","seq":`, the same in every event.
     connector_start: Vec<u8>,
     sender: Option<Sender>,
+    reception: Option<Reception>,
     clock_far_off: bool,
-    /// The last time of reception and how it is written; a batch has one.
-    received: (UnixMicros, Vec<u8>),
+}
+
+/// What the events of one reception have in common: those of a batch from one sender, as a rule.
+#[derive(Debug)]
+struct Reception {
+    received: UnixMicros,
+    source: SocketAddr,
+    transport: Transport,
+    /// `,"received":"…","source":"…","transport":"…","parse":"`
+    written: Vec<u8>,
 }
 
 /// What depends on the sender alone.
@@ -52,9 +62,10 @@ impl Normaliser {
         Self {
             sources: Sources::new(settings),
             resolver: Resolver::default(),
+            escapes: Escapes::default(),
             connector_start,
             sender: None,
-            received: (UnixMicros::default(), Vec::new()),
+            reception: None,
             clock_far_off: false,
         }
     }
@@ -62,20 +73,32 @@ impl Normaliser {
     /// Appends the event of one message without framing as one JSON object, without a newline, to `out`; returns the
     /// name of the rule that read it. Every input gives an event.
     pub fn write_event(&mut self, out: &mut Vec<u8>, seq: u64, origin: &Origin, raw: &[u8]) -> &'static str {
-        let sender = match self.sender.take() {
+        let Self { sources, resolver, escapes, connector_start, sender, reception, clock_far_off } = self;
+        let sender = match sender {
             Some(sender) if sender.source == origin.source => sender,
-            _ => Sender::new(origin.source, &self.sources),
+            _ => sender.insert(Sender::new(origin.source, sources)),
         };
-        let is_utf8 = std::str::from_utf8(raw).is_ok();
+        let reception = match reception {
+            Some(reception) if reception.is_of(origin) => reception,
+            _ => reception.insert(Reception::new(origin, sender, resolver)),
+        };
+        escapes.find(raw);
+        let is_utf8 = escapes.is_ascii() || std::str::from_utf8(raw).is_ok();
         let bytes = (!is_utf8).then_some(raw);
         // Before the message is parsed: the second byte of a character may be a sign of ASCII (Shift_JIS, GBK).
         let decoded = (!is_utf8 && sender.charset != encoding_rs::UTF_8)
             .then(|| sender.charset.decode_without_bom_handling(raw).0);
-        let raw = decoded.as_deref().map_or(raw, str::as_bytes);
+        let raw = match &decoded {
+            Some(decoded) => {
+                escapes.find(decoded.as_bytes());
+                decoded.as_bytes()
+            }
+            None => raw,
+        };
         let parsed = parse::parse(raw);
         // The text stands in the event twice, the header's parts once or twice more.
         out.reserve(raw.len() * 2 + 768);
-        let text = Text::new(raw, is_utf8 || decoded.is_some());
+        let text = Text::new(raw, (is_utf8 || decoded.is_some()).then_some(escapes));
         let app = parsed.app.unwrap_or(b"-");
         out.extend_from_slice(b"{\"appInst\":\"");
         text.write(out, app);
@@ -92,24 +115,34 @@ impl Normaliser {
         out.extend_from_slice(b"\",\"priority\":\"");
         write_octet(out, parsed.priority);
         out.extend_from_slice(b"\",\"procId\":\"");
-        text.write(out, parsed.proc_id.unwrap_or(b"-"));
+        text.write_or_nil(out, parsed.proc_id);
         out.extend_from_slice(b"\",\"severity\":\"");
         write_octet(out, parsed.priority % 8);
         out.extend_from_slice(b"\",\"structuredData\":\"");
         if let Some(written) = structured_data {
             out.extend_from_within(written);
         } else {
-            text.write(out, parsed.structured_data.unwrap_or(b"-"));
+            text.write_or_nil(out, parsed.structured_data);
         }
         out.extend_from_slice(b"\",\"syslogTag\":\"");
         write_tag(out, &parsed, &text);
         out.extend_from_slice(b"\",\"timestamp\":\"");
-        let start = out.len();
-        self.resolver.write(out, &parsed.when, origin.received, sender.zone);
-        self.clock_far_off = resolve::is_far_off(&out[start..], origin.received);
+        let moment = resolver.write(out, &parsed.when, origin.received, sender.zone);
+        *clock_far_off = resolve::is_far_off(moment, origin.received);
         out.extend_from_slice(b"\",");
-        self.write_connector(out, seq, origin, &sender, parsed.rule, bytes);
-        self.sender = Some(sender);
+        out.extend_from_slice(connector_start);
+        json::write_number(out, seq);
+        out.extend_from_slice(&reception.written);
+        out.extend_from_slice(parsed.rule.as_bytes());
+        if let Some(bytes) = bytes {
+            out.extend_from_slice(b"\",\"raw_base64\":\"");
+            json::write_base64(out, bytes);
+        }
+        out.push(b'"');
+        if origin.cut {
+            out.extend_from_slice(b",\"cut\":true");
+        }
+        out.extend_from_slice(b"}}");
         parsed.rule
     }
 
@@ -118,41 +151,23 @@ impl Normaliser {
     pub fn clock_was_far_off(&self) -> bool {
         self.clock_far_off
     }
+}
 
-    fn write_connector(
-        &mut self,
-        out: &mut Vec<u8>,
-        seq: u64,
-        origin: &Origin,
-        sender: &Sender,
-        rule: &str,
-        raw: Option<&[u8]>,
-    ) {
-        out.extend_from_slice(&self.connector_start);
-        json::write_number(out, seq);
-        out.extend_from_slice(b",\"received\":\"");
-        let (received, written) = &mut self.received;
-        if *received != origin.received || written.is_empty() {
-            written.clear();
-            resolve::write_micros(written, origin.received);
-            *received = origin.received;
-        }
-        out.extend_from_slice(written);
-        out.extend_from_slice(b"\",\"source\":\"");
-        out.extend_from_slice(&sender.address);
-        out.extend_from_slice(b"\",\"transport\":\"");
-        out.extend_from_slice(origin.transport.name().as_bytes());
-        out.extend_from_slice(b"\",\"parse\":\"");
-        out.extend_from_slice(rule.as_bytes());
-        if let Some(raw) = raw {
-            out.extend_from_slice(b"\",\"raw_base64\":\"");
-            json::write_base64(out, raw);
-        }
-        out.push(b'"');
-        if origin.cut {
-            out.extend_from_slice(b",\"cut\":true");
-        }
-        out.extend_from_slice(b"}}");
+impl Reception {
+    fn new(origin: &Origin, sender: &Sender, resolver: &mut Resolver) -> Self {
+        let Origin { received, source, transport, .. } = *origin;
+        let mut written = b",\"received\":\"".to_vec();
+        resolver.write_micros(&mut written, received);
+        written.extend_from_slice(b"\",\"source\":\"");
+        written.extend_from_slice(&sender.address);
+        written.extend_from_slice(b"\",\"transport\":\"");
+        written.extend_from_slice(transport.name().as_bytes());
+        written.extend_from_slice(b"\",\"parse\":\"");
+        Self { received, source, transport, written }
+    }
+
+    fn is_of(&self, origin: &Origin) -> bool {
+        self.received == origin.received && self.source == origin.source && self.transport == origin.transport
     }
 }
 
@@ -160,14 +175,15 @@ impl Normaliser {
 /// nearly every byte stands in the event twice or more.
 struct Text<'a> {
     raw: &'a [u8],
-    is_utf8: bool,
+    /// Nothing where the text is not UTF-8.
+    escapes: Option<&'a Escapes>,
     /// So many bytes at the start stand in JSON as they are.
     plain: usize,
 }
 
 impl<'a> Text<'a> {
-    fn new(raw: &'a [u8], is_utf8: bool) -> Self {
-        Self { raw, is_utf8, plain: if is_utf8 { json::plain_run(raw) } else { 0 } }
+    fn new(raw: &'a [u8], escapes: Option<&'a Escapes>) -> Self {
+        Self { raw, escapes, plain: escapes.map_or(0, |escapes| escapes.plain_bytes(raw)) }
     }
 
     /// Where a part stands in the text; nothing for what comes from elsewhere.
@@ -177,16 +193,32 @@ impl<'a> Text<'a> {
     }
 
     /// Appends a part of the text, or another one, for the inside of a JSON string; returns where it stands.
+    #[inline]
     fn write(&self, out: &mut Vec<u8>, part: &[u8]) -> Range<usize> {
         let start = out.len();
-        if self.position(part).is_some_and(|at| at + part.len() <= self.plain) {
-            out.extend_from_slice(part);
-        } else if self.is_utf8 {
-            json::escape_utf8(out, part);
-        } else {
-            json::escape_lossy(out, part);
+        match self.position(part) {
+            Some(at) if at + part.len() <= self.plain => json::copy(out, self.raw, at..at + part.len()),
+            position => self.escape(out, part, position),
         }
         start..out.len()
+    }
+
+    #[inline(never)]
+    fn escape(&self, out: &mut Vec<u8>, part: &[u8], position: Option<usize>) {
+        match (position, self.escapes) {
+            (Some(at), Some(escapes)) => escapes.write(out, self.raw, at..at + part.len()),
+            (None, Some(_)) => json::escape_utf8(out, part),
+            (_, None) => json::escape_lossy(out, part),
+        }
+    }
+
+    /// Appends a field, NILVALUE where there is none.
+    #[inline]
+    fn write_or_nil(&self, out: &mut Vec<u8>, part: Option<&[u8]>) {
+        match part {
+            Some(part) => drop(self.write(out, part)),
+            None => out.push(b'-'),
+        }
     }
 
     /// Appends the whole text, of which the body stands in `out` already, and is copied where the text ends with it;
@@ -200,7 +232,7 @@ impl<'a> Text<'a> {
         body: Range<usize>,
     ) -> Option<Range<usize>> {
         let body_at = self.position(parsed.body).filter(|at| at + parsed.body.len() == self.raw.len());
-        let Some(body_at) = body_at.filter(|_| self.is_utf8) else {
+        let Some(body_at) = body_at.filter(|_| self.escapes.is_some()) else {
             self.write(out, self.raw);
             return None;
         };
@@ -233,10 +265,10 @@ fn write_octet(out: &mut Vec<u8>, number: u8) {
 /// `syslogTag`: the TAG as sent, or made of program and process.
 fn write_tag(out: &mut Vec<u8>, parsed: &Parsed<'_>, text: &Text<'_>) {
     let Some(proc_id) = parsed.proc_id.filter(|_| parsed.tag.is_none()) else {
-        text.write(out, parsed.tag.or(parsed.app).unwrap_or(b"-"));
+        text.write_or_nil(out, parsed.tag.or(parsed.app));
         return;
     };
-    text.write(out, parsed.app.unwrap_or(b"-"));
+    text.write_or_nil(out, parsed.app);
     out.push(b'[');
     text.write(out, proc_id);
     out.push(b']');
@@ -282,7 +314,6 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Transport;
     use proptest::prelude::*;
 
     fn origin(source: &str) -> Origin {

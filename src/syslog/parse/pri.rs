@@ -29,6 +29,9 @@ pub struct Pri<'a> {
 /// Divides a message at its PRI. In front of one, a byte order mark, white space, and an octet count that a relay left
 /// in a datagram are stepped over.
 pub fn take(raw: &[u8]) -> Pri<'_> {
+    if let Some((priority, rest)) = exact(raw) {
+        return Pri { priority, sent: true, text: rest, remainder: rest };
+    }
     let text = raw.strip_prefix("\u{feff}".as_bytes()).unwrap_or(raw);
     let candidate = without_octet_count(text.trim_ascii_start());
     let Some((value, rest)) = bracketed(candidate) else {
@@ -38,6 +41,18 @@ pub fn take(raw: &[u8]) -> Pri<'_> {
         Some(priority) => Pri { priority, sent: true, text: rest, remainder: rest },
         None => Pri { priority: DEFAULT, sent: true, text: rest, remainder: text },
     }
+}
+
+/// PRI at the very start, as nearly every message has it.
+fn exact(raw: &[u8]) -> Option<(u8, &[u8])> {
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u32::from(byte - b'0'));
+    let (value, rest) = match raw {
+        [b'<', a, b, c, b'>', rest @ ..] => (digit(*a)? * 100 + digit(*b)? * 10 + digit(*c)?, rest),
+        [b'<', a, b, b'>', rest @ ..] => (digit(*a)? * 10 + digit(*b)?, rest),
+        [b'<', a, b'>', rest @ ..] => (digit(*a)?, rest),
+        _ => return None,
+    };
+    (value <= MAX).then_some((value as u8, rest))
 }
 
 fn without_octet_count(text: &[u8]) -> &[u8] {

@@ -5,6 +5,7 @@
 //! or broken. What is not STRUCTURED-DATA by its grammar stays in the body, so that nothing of it is lost.
 
 use super::{Parsed, leading_digits, without_space};
+use crate::syslog::block;
 use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Form};
 
@@ -104,7 +105,7 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The next field, which is never empty; the separator behind it is stepped over.
     fn next(&mut self) -> Option<&'a [u8]> {
-        let end = memchr::memchr2(b' ', b'\t', self.rest).unwrap_or(self.rest.len());
+        let end = block::find([b' ', b'\t'], self.rest);
         let (field, rest) = self.rest.split_at(end);
         self.rest = rest;
         if field.is_empty() {
@@ -118,6 +119,12 @@ impl<'a> Fields<'a> {
 
     /// One space, or what is sent for it.
     fn separator(&mut self) -> Option<()> {
+        if let [b' ', rest @ ..] = self.rest
+            && rest.first().is_some_and(|&byte| byte > b' ')
+        {
+            self.rest = rest;
+            return Some(());
+        }
         let len = self.rest.iter().take_while(|&&byte| matches!(byte, b' ' | b'\t')).count();
         self.strict &= len == 1 && self.rest[0] == b' ';
         self.rest = &self.rest[len..];
@@ -189,19 +196,26 @@ fn spaces(data: &[u8], at: usize) -> usize {
 }
 
 fn name(data: &[u8]) -> Option<usize> {
-    let len = data
-        .iter()
-        .take(MAX_NAME_BYTES + 1)
-        .take_while(|&&byte| byte > b' ' && byte != 0x7f && !matches!(byte, b'=' | b']' | b'"' | b'['))
-        .count();
+    let len =
+        data.iter().take(MAX_NAME_BYTES + 1).take_while(|&&byte| IS_NAME_BYTE[usize::from(byte)]).count();
     (1..=MAX_NAME_BYTES).contains(&len).then_some(len)
 }
+
+const IS_NAME_BYTE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21;
+    while byte < table.len() {
+        table[byte] = !matches!(byte as u8, b'=' | b']' | b'"' | b'[' | 0x7f);
+        byte += 1;
+    }
+    table
+};
 
 /// The index behind the quote that ends the value which begins at `at`.
 fn value_end(data: &[u8], mut at: usize, strict: &mut bool) -> Option<usize> {
     loop {
-        at += memchr::memchr3(b'"', b'\\', b']', data.get(at..)?)?;
-        match data[at] {
+        at += block::find([b'"', b'\\', b']'], data.get(at..)?);
+        match *data.get(at)? {
             b'\\' => at += if matches!(data.get(at + 1), Some(b'"' | b'\\' | b']')) { 2 } else { 1 },
             b']' => {
                 *strict = false;
@@ -218,6 +232,9 @@ fn value_end(data: &[u8], mut at: usize, strict: &mut bool) -> Option<usize> {
 
 /// What follows a quote shows whether it ends the value: the element's end or another PARAM-NAME.
 fn ends_value(rest: &[u8]) -> bool {
+    if rest.first() == Some(&b']') {
+        return true;
+    }
     // More spaces than this are no separator; the bound keeps the look ahead short.
     let gap = rest.iter().take(8).take_while(|&&byte| byte == b' ').count();
     match rest.get(gap) {

@@ -7,13 +7,17 @@
 use super::civil::{self, Civil};
 use super::{Stamp, When, Zone};
 use crate::clock::UnixMicros;
+use crate::syslog::json::two_digits;
 use chrono::{MappedLocalTime, Offset, TimeZone};
 use chrono_tz::{OffsetName, Tz};
 
-/// Writes timestamps; remembers the last look-up in the tz database, for messages come in order of time.
+/// Writes timestamps; remembers the last look-up in the tz database and the last dates, for messages come in order of time.
 #[derive(Debug, Default)]
 pub struct Resolver {
     last: Option<LookUp>,
+    date: Option<Date>,
+    /// The day of a reception since 1970-01-01, and its year.
+    reception: Option<(i64, i32)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -23,39 +27,192 @@ struct LookUp {
     offset_seconds: i32,
 }
 
+/// A date and how it is written.
+#[derive(Debug, Clone, Copy)]
+struct Date {
+    year: i32,
+    month: u8,
+    day: u8,
+    /// Since 1970-01-01.
+    days: i64,
+    /// `YYYY-MM-DDT`
+    written: [u8; DATE_BYTES],
+}
+
+const DATE_BYTES: usize = 11;
+
 /// Clocks change on whole quarters of an hour since 1972; before, a look-up is not remembered.
 const QUARTER_SECONDS: i64 = 900;
 const FIRST_REMEMBERED: i64 = 2 * 365 * civil::DAY_SECONDS;
 
+/// A year in which a timestamp is that near to its reception is the nearest one: the next has 365 days between.
+const NEAR_SECONDS: i64 = 180 * civil::DAY_SECONDS;
+
 impl Resolver {
-    /// Appends `when` as RFC 3339; `zone` is that of timestamps which name none.
-    pub fn write(&mut self, out: &mut Vec<u8>, when: &When<'_>, received: UnixMicros, zone: Tz) {
+    /// Appends `when` as RFC 3339; `zone` is that of timestamps which name none. Returns the moment that was written, in
+    /// seconds since 1970-01-01T00:00:00Z.
+    pub fn write(&mut self, out: &mut Vec<u8>, when: &When<'_>, received: UnixMicros, zone: Tz) -> i64 {
         match when {
-            When::Rfc3339(text) => out.extend_from_slice(text),
+            When::Rfc3339(text) => {
+                out.extend_from_slice(text);
+                self.moment(text)
+            }
             When::Epoch { seconds, fraction } => {
-                write_civil(out, Civil::from_seconds(*seconds), fraction, 0);
+                self.write_civil(out, Civil::from_seconds(*seconds), fraction, 0);
+                *seconds
             }
             When::Nanos { seconds, nanos } => {
-                write_date_and_clock(out, Civil::from_seconds(*seconds));
-                write_fraction(out, *nanos, 100_000_000);
-                out.push(b'Z');
+                self.write_date_and_clock(out, Civil::from_seconds(*seconds));
+                let pair = |unit: u32| (nanos / unit % 100) as u8;
+                let first = b'0' + (nanos / 100_000_000 % 10) as u8;
+                let pairs = [(2, pair(1_000_000)), (4, pair(10_000)), (6, pair(100)), (8, pair(1))];
+                out.extend_from_slice(&filled(&[b'.', first, 0, 0, 0, 0, 0, 0, 0, 0, b'Z'], pairs));
+                *seconds
             }
             When::Civil(stamp) => self.write_stamp(out, stamp, received, zone),
-            When::Missing => write_micros(out, received),
+            When::Missing => {
+                self.write_micros(out, received);
+                received.seconds()
+            }
         }
     }
 
-    fn write_stamp(&mut self, out: &mut Vec<u8>, stamp: &Stamp<'_>, received: UnixMicros, zone: Tz) {
-        let Some(civil) = stamp.is_valid().then(|| with_year(stamp, received.seconds())).flatten() else {
-            return write_micros(out, received);
+    /// Appends a moment in UTC with microseconds and `Z`.
+    pub fn write_micros(&mut self, out: &mut Vec<u8>, moment: UnixMicros) {
+        self.write_date_and_clock(out, Civil::from_seconds(moment.seconds()));
+        let micros = moment.0.rem_euclid(1_000_000) as u32;
+        let pair = |unit: u32| (micros / unit % 100) as u8;
+        out.extend_from_slice(&filled(b".000000Z", [(1, pair(10_000)), (3, pair(100)), (5, pair(1))]));
+    }
+
+    fn write_stamp(&mut self, out: &mut Vec<u8>, stamp: &Stamp<'_>, received: UnixMicros, zone: Tz) -> i64 {
+        let Some((civil, local)) =
+            stamp.is_valid().then(|| self.with_year(stamp, received.seconds())).flatten()
+        else {
+            self.write_micros(out, received);
+            return received.seconds();
         };
         let offset_seconds = match stamp.zone {
             Zone::Offset(minutes) => minutes * 60,
-            Zone::Unnamed => self.offset_seconds(zone, civil.seconds(), received.seconds()),
-            Zone::Name(name) => named_offset_seconds(name, zone, civil.seconds())
-                .unwrap_or_else(|| self.offset_seconds(zone, civil.seconds(), received.seconds())),
+            Zone::Unnamed => self.offset_seconds(zone, local, received.seconds()),
+            Zone::Name(name) => named_offset_seconds(name, zone, local)
+                .unwrap_or_else(|| self.offset_seconds(zone, local, received.seconds())),
         };
-        write_civil(out, civil, stamp.fraction, offset_seconds / 60);
+        let offset_minutes = offset_seconds / 60;
+        self.write_civil(out, civil, stamp.fraction, offset_minutes);
+        local - i64::from(offset_minutes) * 60
+    }
+
+    /// The date and time of a stamp, and its seconds since 1970-01-01T00:00:00 of its zone.
+    fn with_year(&mut self, stamp: &Stamp<'_>, received: i64) -> Option<(Civil, i64)> {
+        let civil = |year: i32| Civil {
+            year,
+            month: stamp.month,
+            day: stamp.day,
+            hour: stamp.hour,
+            minute: stamp.minute,
+            second: stamp.second,
+        };
+        if let Some(year) = stamp.year {
+            let civil = Some(civil(year)).filter(Civil::is_valid)?;
+            return Some((civil, self.seconds(&civil)));
+        }
+        let year = self.year_of(received);
+        let near = civil(year);
+        if near.is_valid() {
+            let seconds = self.seconds(&near);
+            if (seconds - received).abs() <= NEAR_SECONDS {
+                return Some((near, seconds));
+            }
+        }
+        // Between two leap years lie eight years at most (1896 to 1904, 2096 to 2104).
+        let reach = if stamp.month == 2 && stamp.day == 29 { 8 } else { 1 };
+        (year - reach..=year + reach)
+            .map(civil)
+            .filter(Civil::is_valid)
+            .map(|civil| (civil, civil.seconds()))
+            .min_by_key(|(_, seconds)| (seconds - received).abs())
+    }
+
+    fn year_of(&mut self, received: i64) -> i32 {
+        let day = received.div_euclid(civil::DAY_SECONDS);
+        match self.reception {
+            Some((known, year)) if known == day => year,
+            _ => {
+                let (year, ..) = civil::civil_from_days(day);
+                self.reception = Some((day, year));
+                year
+            }
+        }
+    }
+
+    fn date(&mut self, year: i32, month: u8, day: u8) -> &Date {
+        let known = self.date.is_some_and(|date| (date.year, date.month, date.day) == (year, month, day));
+        if !known {
+            let shown = year.clamp(0, 9999).cast_unsigned();
+            let written = filled(
+                b"0000-00-00T",
+                [(0, (shown / 100) as u8), (2, (shown % 100) as u8), (5, month), (8, day)],
+            );
+            self.date =
+                Some(Date { year, month, day, days: civil::days_from_civil(year, month, day), written });
+        }
+        self.date.as_ref().expect("it was made where there was none")
+    }
+
+    /// [`Civil::seconds`].
+    fn seconds(&mut self, civil: &Civil) -> i64 {
+        let days = self.date(civil.year, civil.month, civil.day).days;
+        days * civil::DAY_SECONDS + clock_seconds(civil.hour, civil.minute, civil.second)
+    }
+
+    /// The moment of a timestamp of RFC 3339, in seconds since 1970-01-01T00:00:00Z.
+    fn moment(&mut self, text: &[u8]) -> i64 {
+        let pair = |from: usize| {
+            let digit = |at: usize| text.get(at).map_or(0, |byte| byte.wrapping_sub(b'0') & 15);
+            digit(from) * 10 + digit(from + 1)
+        };
+        let same = self.date.filter(|date| text.starts_with(&date.written));
+        let days = same.map_or_else(
+            || {
+                let year = i32::from(pair(0)) * 100 + i32::from(pair(2));
+                self.date(year, pair(5), pair(8)).days
+            },
+            |date| date.days,
+        );
+        let local = days * civil::DAY_SECONDS + clock_seconds(pair(11), pair(14), pair(17));
+        let end = text.len();
+        let offset = match text.get(end.saturating_sub(6)) {
+            Some(sign @ (b'+' | b'-')) if text[end - 1].is_ascii_digit() => {
+                let seconds = clock_seconds(pair(end - 5), pair(end - 2), 0);
+                if *sign == b'-' { -seconds } else { seconds }
+            }
+            _ => 0,
+        };
+        local - offset
+    }
+
+    fn write_civil(&mut self, out: &mut Vec<u8>, civil: Civil, fraction: &[u8], offset_minutes: i32) {
+        self.write_date_and_clock(out, civil);
+        if !fraction.is_empty() {
+            out.push(b'.');
+            out.extend_from_slice(fraction);
+        }
+        if offset_minutes == 0 {
+            out.push(b'Z');
+            return;
+        }
+        let sign = if offset_minutes < 0 { b'-' } else { b'+' };
+        let minutes = offset_minutes.unsigned_abs();
+        let [hours, minutes] = [minutes / 60, minutes % 60].map(|part| part as u8);
+        out.extend_from_slice(&filled(&[sign, b'0', b'0', b':', b'0', b'0'], [(1, hours), (4, minutes)]));
+    }
+
+    fn write_date_and_clock(&mut self, out: &mut Vec<u8>, civil: Civil) {
+        let date = self.date(civil.year, civil.month, civil.day).written;
+        out.extend_from_slice(&date);
+        let Civil { hour, minute, second, .. } = civil;
+        out.extend_from_slice(&filled(b"00:00:00", [(0, hour), (3, minute), (6, second)]));
     }
 
     fn offset_seconds(&mut self, zone: Tz, local: i64, received: i64) -> i32 {
@@ -77,31 +234,27 @@ impl Resolver {
     }
 }
 
+/// A form with two digits of a number at each of some places.
+fn filled<const LEN: usize, const N: usize>(form: &[u8; LEN], numbers: [(usize, u8); N]) -> [u8; LEN] {
+    let mut filled = *form;
+    for (at, number) in numbers {
+        filled[at..at + 2].copy_from_slice(&two_digits(number));
+    }
+    filled
+}
+
 /// How far a timestamp is from its reception before the sender's clock counts as wrong. A day, so that a message which
 /// waited overnight at a relay that was down does not.
 pub const CLOCK_FAR_OFF_SECONDS: i64 = civil::DAY_SECONDS;
 
-/// Whether `written`, a timestamp of RFC 3339, is further than [`CLOCK_FAR_OFF_SECONDS`] from its reception. It is kept as it
-/// is: which of the two clocks is wrong, and since when, is for people to find out.
-pub fn is_far_off(written: &[u8], received: UnixMicros) -> bool {
-    let number = |from: usize, to: usize| {
-        let digits = written.get(from..to).unwrap_or_default();
-        digits.iter().fold(0_u16, |sum, byte| sum * 10 + u16::from(byte.wrapping_sub(b'0') & 15))
-    };
-    let date = civil::days_from_civil(i32::from(number(0, 4)), number(5, 7) as u8, number(8, 10) as u8);
-    let local = date * civil::DAY_SECONDS
-        + i64::from(number(11, 13)) * 3600
-        + i64::from(number(14, 16)) * 60
-        + i64::from(number(17, 19));
-    let end = written.len();
-    let offset = match written.get(end.saturating_sub(6)) {
-        Some(sign @ (b'+' | b'-')) if written[end - 1].is_ascii_digit() => {
-            let seconds = i64::from(number(end - 5, end - 3)) * 3600 + i64::from(number(end - 2, end)) * 60;
-            if *sign == b'-' { -seconds } else { seconds }
-        }
-        _ => 0,
-    };
-    (local - offset - received.seconds()).abs() > CLOCK_FAR_OFF_SECONDS
+/// Whether a moment is further than [`CLOCK_FAR_OFF_SECONDS`] from its reception. It is kept as it is: which of the two
+/// clocks is wrong, and since when, is for people to find out.
+pub fn is_far_off(moment: i64, received: UnixMicros) -> bool {
+    (moment - received.seconds()).abs() > CLOCK_FAR_OFF_SECONDS
+}
+
+fn clock_seconds(hour: u8, minute: u8, second: u8) -> i64 {
+    i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second)
 }
 
 /// The offset of `zone` at a local time, and whether there was no choice.
@@ -122,27 +275,6 @@ fn look_up(zone: Tz, local: i64, received: i64) -> (i32, bool) {
             (offset.and_then(MappedLocalTime::earliest).map_or(0, seconds), false)
         }
     }
-}
-
-fn with_year(stamp: &Stamp<'_>, received: i64) -> Option<Civil> {
-    let civil = |year: i32| Civil {
-        year,
-        month: stamp.month,
-        day: stamp.day,
-        hour: stamp.hour,
-        minute: stamp.minute,
-        second: stamp.second,
-    };
-    if let Some(year) = stamp.year {
-        return Some(civil(year)).filter(Civil::is_valid);
-    }
-    let year = Civil::from_seconds(received).year;
-    // Between two leap years lie eight years at most (1896 to 1904, 2096 to 2104).
-    let reach = if stamp.month == 2 && stamp.day == 29 { 8 } else { 1 };
-    (year - reach..=year + reach)
-        .map(civil)
-        .filter(Civil::is_valid)
-        .min_by_key(|civil| (civil.seconds() - received).abs())
 }
 
 /// An abbreviation means what it means in the sender's zone, where it means something there at that time or half a year
@@ -192,59 +324,6 @@ pub fn abbreviation_minutes(name: &[u8]) -> Option<i32> {
     })
 }
 
-/// Appends a moment in UTC with microseconds and `Z`.
-pub fn write_micros(out: &mut Vec<u8>, moment: UnixMicros) {
-    write_date_and_clock(out, Civil::from_seconds(moment.seconds()));
-    write_fraction(out, moment.0.rem_euclid(1_000_000) as u32, 100_000);
-    out.push(b'Z');
-}
-
-/// Appends a point and the digits of `value`, the first of which counts `unit`.
-fn write_fraction(out: &mut Vec<u8>, value: u32, mut unit: u32) {
-    out.push(b'.');
-    while unit > 0 {
-        out.push(b'0' + (value / unit % 10) as u8);
-        unit /= 10;
-    }
-}
-
-fn write_civil(out: &mut Vec<u8>, civil: Civil, fraction: &[u8], offset_minutes: i32) {
-    write_date_and_clock(out, civil);
-    if !fraction.is_empty() {
-        out.push(b'.');
-        out.extend_from_slice(fraction);
-    }
-    if offset_minutes == 0 {
-        out.push(b'Z');
-        return;
-    }
-    out.push(if offset_minutes < 0 { b'-' } else { b'+' });
-    let minutes = offset_minutes.unsigned_abs();
-    write_two(out, (minutes / 60) as u8);
-    out.push(b':');
-    write_two(out, (minutes % 60) as u8);
-}
-
-fn write_date_and_clock(out: &mut Vec<u8>, civil: Civil) {
-    let year = civil.year.clamp(0, 9999).cast_unsigned();
-    write_two(out, (year / 100) as u8);
-    write_two(out, (year % 100) as u8);
-    for (separator, value) in [
-        (b'-', civil.month),
-        (b'-', civil.day),
-        (b'T', civil.hour),
-        (b':', civil.minute),
-        (b':', civil.second),
-    ] {
-        out.push(separator);
-        write_two(out, value);
-    }
-}
-
-fn write_two(out: &mut Vec<u8>, value: u8) {
-    out.extend_from_slice(&[b'0' + value / 10, b'0' + value % 10]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,14 +353,19 @@ mod tests {
 
     fn written(resolver: &mut Resolver, when: &When<'_>, received: i64, zone: Tz) -> String {
         let mut out = Vec::new();
-        resolver.write(&mut out, when, UnixMicros(received * 1_000_000), zone);
-        String::from_utf8(out).unwrap()
+        let moment = resolver.write(&mut out, when, UnixMicros(received * 1_000_000), zone);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(moment, chrono::DateTime::parse_from_rfc3339(&text).unwrap().timestamp(), "{text}");
+        let again = When::Rfc3339(text.as_bytes());
+        assert_eq!(moment, Resolver::default().write(&mut Vec::new(), &again, UnixMicros(0), zone), "{text}");
+        text
     }
 
     #[test]
     fn a_clock_is_far_off_by_more_than_a_day_either_way() {
         // 2026-11-22T03:00:00Z
         let received = UnixMicros(1_795_316_400_000_000);
+        let mut resolver = Resolver::default();
         for (written, far) in [
             ("2026-11-22T03:00:00Z", false),
             ("2026-11-21T03:00:00Z", false),
@@ -293,7 +377,9 @@ mod tests {
             ("2026-11-20T21:59:59-05:00", true),
             ("1970-01-01T00:00:07Z", true),
         ] {
-            assert_eq!(is_far_off(written.as_bytes(), received), far, "{written}");
+            let when = When::Rfc3339(written.as_bytes());
+            let moment = resolver.write(&mut Vec::new(), &when, received, Tz::UTC);
+            assert_eq!(is_far_off(moment, received), far, "{written}");
         }
     }
 

@@ -16,6 +16,8 @@
 //! Numbers between slashes or dashes are an order of month and day that senders do not agree on: between slashes the month
 //! comes first, between dashes the day, unless the first or the second cannot be a month.
 
+mod common;
+
 use super::{Stamp, When, Zone};
 
 /// The shape of a timestamp.
@@ -52,6 +54,10 @@ const NO_OFFSET: i32 = 24 * 60;
 
 /// Recognises a timestamp at the start of `text`.
 pub fn scan(text: &[u8]) -> Option<Scanned<'_>> {
+    common::scan(text).or_else(|| any_form(text))
+}
+
+fn any_form(text: &[u8]) -> Option<Scanned<'_>> {
     match text.first()? {
         b'0'..=b'9' => numeric(text),
         b'I' | b'W' | b'E' | b'F' if text.get(1).is_some_and(u8::is_ascii_digit) => glog(text),
@@ -585,6 +591,7 @@ fn month_name(text: &[u8]) -> Option<(u8, usize)> {
         b"oct" | b"okt" | b"ott" | b"out" => 10,
         b"nov" => 11,
         b"dec" | b"dez" | b"dic" => 12,
+        _ if three.is_ascii() => return None,
         _ => return accented_month_name(text),
     };
     Some((month, end_of_name(text, 3)))
@@ -618,9 +625,10 @@ fn end_of_name(text: &[u8], at: usize) -> usize {
 
 /// `Mon ` or `Mon, ` at the start: its length.
 fn weekday(text: &[u8]) -> Option<usize> {
-    const NAMES: [&[u8; 3]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
-    let three = text.get(..3)?;
-    NAMES.iter().find(|name| name.eq_ignore_ascii_case(three))?;
+    let three = text.first_chunk::<3>()?.map(|byte| byte.to_ascii_lowercase());
+    if !matches!(&three, b"mon" | b"tue" | b"wed" | b"thu" | b"fri" | b"sat" | b"sun") {
+        return None;
+    }
     let at = 3 + usize::from(text.get(3) == Some(&b','));
     spaces(text, at)
 }
