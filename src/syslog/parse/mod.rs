@@ -32,6 +32,7 @@ pub mod payload;
 pub mod pri;
 pub mod rfc3164;
 pub mod rfc5424;
+mod straight;
 pub mod tag;
 
 use super::time::When;

@@ -19,7 +19,9 @@
 //! | `unifi` | a descriptor of model and MAC address between host and TAG |
 
 use super::tag::{self, Tag};
-use super::{Parsed, cisco, host, leading_digits, payload, pri, rfc5424, skip_spaces, without_space, word};
+use super::{
+    Parsed, cisco, host, leading_digits, payload, pri, rfc5424, skip_spaces, straight, without_space, word,
+};
 use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Form, Scanned};
 
@@ -68,7 +70,7 @@ const FACILITIES: [&[u8]; 21] = [
 
 /// What is known of a header before its timestamp.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     /// It is a message's first, and may be a relay's.
     First,
     /// It is the beginning of a line of a program's own log, which names a host only where a TAG follows it.
@@ -80,6 +82,9 @@ enum Place {
 /// Reads a message from its timestamp on; a VERSION may stand before it.
 pub fn parse(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     if let Some(scanned) = scan::scan(text) {
+        if let Some(parsed) = straight::parse(text, &scanned) {
+            return Some(parsed);
+        }
         let place = match scanned.form {
             Form::IsoLike | Form::BsdLike | Form::Epoch if !has_pri => Place::Line,
             _ => Place::First,
@@ -128,7 +133,7 @@ fn bracketed<'a>(text: &'a [u8], scanned: &Scanned<'a>) -> Option<Parsed<'a>> {
     Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", &text[len..]) })
 }
 
-fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) -> Option<Parsed<'a>> {
+pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) -> Option<Parsed<'a>> {
     let rest = &text[scanned.len..];
     if !matches!(rest.first(), None | Some(b' ' | b':' | b'\t')) {
         return None;
@@ -140,7 +145,7 @@ fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) -> Option<Par
     Some(parsed)
 }
 
-fn rule_of(form: Form) -> &'static str {
+pub(super) fn rule_of(form: Form) -> &'static str {
     match form {
         Form::Bsd => "rfc3164",
         Form::Rfc3339 | Form::IsoLike => "rfc3164-iso",
@@ -228,9 +233,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         return parsed;
     }
     // A logging library's severity stands where it puts no host.
-    if first.iter().all(u8::is_ascii_uppercase)
-        && LEVELS.iter().any(|level| level.eq_ignore_ascii_case(first))
-    {
+    if is_level_in_capitals(first) {
         return without_host("rfc3164-no-host");
     }
     // A number is a name where a TAG follows it, else the beginning of a text.
@@ -422,8 +425,13 @@ fn is_same_host(host: &[u8], word: &[u8]) -> bool {
     word.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest[0] == b'.')
 }
 
+/// A severity as logging libraries write it.
+pub(super) fn is_level_in_capitals(word: &[u8]) -> bool {
+    word.iter().all(u8::is_ascii_uppercase) && LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))
+}
+
 /// `user.notice`: facility and severity as `BusyBox` and `AlliedWare` write them.
-fn is_selector(word: &[u8]) -> bool {
+pub(super) fn is_selector(word: &[u8]) -> bool {
     let Some(point) = memchr::memchr(b'.', word) else { return false };
     FACILITIES.contains(&&word[..point]) && LEVELS.contains(&&word[point + 1..])
 }
@@ -465,19 +473,21 @@ pub fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
     Some(parsed)
 }
 
-/// What syslog daemons write for themselves, without a host before it.
+/// What syslog daemons write for themselves, without a host before it: how it begins.
+pub(super) const OWN_WORDS: [&[u8]; 8] = [
+    b"last message repeated ",
+    b"last message buffered ",
+    b"message repeated ",
+    b"message from ",
+    b"Message from ",
+    b"-- MARK --",
+    b"syslogd started: BusyBox",
+    b"syslogd exiting",
+];
+
+/// Whether a daemon speaks of itself.
 pub fn is_own_word(text: &[u8]) -> bool {
-    const STARTS: [&[u8]; 8] = [
-        b"last message repeated ",
-        b"last message buffered ",
-        b"message repeated ",
-        b"message from ",
-        b"Message from ",
-        b"-- MARK --",
-        b"syslogd started: BusyBox",
-        b"syslogd exiting",
-    ];
-    STARTS.iter().any(|start| text.starts_with(start))
+    OWN_WORDS.iter().any(|start| text.starts_with(start))
 }
 
 /// A second complete header, timestamp, host and TAG, behind a relay's.
