@@ -61,6 +61,11 @@ impl Counters {
         }
     }
 
+    /// Bytes of all messages, whatever they came through.
+    pub fn bytes(&self) -> u64 {
+        self.udp_bytes.load(Relaxed) + self.tcp_bytes.load(Relaxed)
+    }
+
     /// Reads all of them; each is exact, together they are of nearly the same moment.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {

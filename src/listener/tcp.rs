@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::Read as _;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -28,9 +28,12 @@ const KEEPALIVE: Duration = Duration::from_secs(120);
 /// Pause after an accept that failed for want of something (file descriptors, memory), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Unfinished messages of all connections together, in bytes. Many senders that each begin a long message and never end
+/// Long unfinished messages of all connections together, in bytes. Many senders that each begin a long message and never end
 /// it would else take more memory than the container has. The connection that goes over it is closed.
-const MAX_UNFINISHED_BYTES: usize = 64 << 20;
+const MAX_UNFINISHED_BYTES: usize = 32 << 20;
+/// An unfinished message up to this length is not counted: each connection may have one, so that what others hold never
+/// closes a connection whose ordinary message came in two parts. With the default number of connections 32 MiB as well.
+const SHORT_BYTES: usize = 4096;
 /// What an attacker can cause many times is logged so often at most, with how often it happened.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -142,7 +145,7 @@ impl Connections {
     }
 }
 
-/// The bytes of one connection's unfinished message, as part of all connections'.
+/// The bytes of one connection's unfinished message, where it is long, as part of all connections'.
 struct Unfinished {
     own: usize,
     all: Arc<AtomicUsize>,
@@ -151,6 +154,7 @@ struct Unfinished {
 impl Unfinished {
     /// Takes note of what the connection keeps now; false where it keeps something and all together are too much.
     fn fits(&mut self, bytes: usize) -> bool {
+        let bytes = if bytes > SHORT_BYTES { bytes } else { 0 };
         let before = std::mem::replace(&mut self.own, bytes);
         // Wrapping: what is taken away was added before.
         let all =
@@ -199,30 +203,34 @@ impl Connection {
         // Apart from `self`, which reading needs as a whole.
         let shared = self.shared.clone();
         let mut stop = shared.stop.clone();
+        // Both outlive a read: to ask to be woken anew for each costs as much as a short message.
+        let mut stopped = pin!(stopped(&mut stop));
+        let mut idle = pin!(tokio::time::sleep(idle_timeout));
+        let mut heard = tokio::time::Instant::now();
         loop {
-            let idle = async {
-                if idle_timeout.is_zero() {
-                    std::future::pending::<()>().await;
-                }
-                tokio::time::sleep(idle_timeout).await;
-            };
             tokio::select! {
                 ready = self.stream.readable() => {
                     if ready.is_err() {
                         return;
                     }
                 }
-                () = idle => {
+                () = idle.as_mut(), if !idle_timeout.is_zero() => {
+                    let due = heard + idle_timeout;
+                    if due > tokio::time::Instant::now() {
+                        idle.as_mut().reset(due);
+                        continue;
+                    }
                     self.shared.counters.connections_idle_closed.fetch_add(1, Relaxed);
                     tracing::info!(source = %self.source, "connection closed: silent for too long");
                     let rest = self.finish();
                     self.shared.hand_on(rest).await;
                     return;
                 }
-                () = stopped(&mut stop) => return self.receive_last().await,
+                () = stopped.as_mut() => return self.receive_last().await,
             }
             // Room first, bytes second: while the sink is full they stay in the kernel, whose window slows the sender.
             let Some(room) = shared.room().await else { return };
+            heard = tokio::time::Instant::now();
             match poll_fn(|context| Poll::Ready(self.read(context))).await {
                 Read::Messages(batch) => shared.hand_on_at_once(room, batch),
                 Read::Nothing => {}
@@ -315,15 +323,16 @@ mod tests {
         let all = Arc::new(AtomicUsize::new(0));
         let keeper = || Unfinished { own: 0, all: Arc::clone(&all) };
         let (mut one, mut two) = (keeper(), keeper());
-        assert!(one.fits(MAX_UNFINISHED_BYTES - 10));
-        assert!(two.fits(10));
-        assert!(!two.fits(11));
-        // Who keeps nothing is never in the way.
+        assert!(one.fits(MAX_UNFINISHED_BYTES - 10_000));
+        assert!(two.fits(10_000));
+        assert!(!two.fits(10_001));
+        // Who keeps little is never in the way, nor closed for what others keep.
         assert!(two.fits(0));
         assert!(one.fits(MAX_UNFINISHED_BYTES));
-        assert!(!two.fits(1));
+        assert!(two.fits(SHORT_BYTES));
+        assert!(!two.fits(SHORT_BYTES + 1));
         drop(one);
-        assert!(two.fits(1));
+        assert!(two.fits(SHORT_BYTES + 1));
         drop(two);
         assert_eq!(all.load(Relaxed), 0);
     }
