@@ -20,6 +20,7 @@ pub mod incubator;
 pub mod install;
 pub mod listener;
 pub mod logs;
+pub mod memory;
 pub mod pki;
 pub mod random;
 pub mod settings;

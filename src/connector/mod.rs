@@ -19,6 +19,7 @@ use crate::batch::Batch;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Code, Error, Result};
 use crate::listener::{self, Bound, Counters, Probes};
+use crate::memory;
 use crate::settings::{Receiver, Settings};
 use crate::spool::{Chunk, Queue, Spool};
 use crate::state::Mode;
@@ -40,6 +41,14 @@ pub const DRAIN: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(1);
 /// Between two looks at the end of the certificate. It changes when somebody replaces the file.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(60);
+/// Between two looks at whether memory can be given back.
+const MEMORY_LOOK: Duration = Duration::from_secs(2);
+/// What came in and left since the last time may have left so much memory behind that it is worth it.
+const BURST_BYTES: u64 = 16 << 20;
+/// So much between two looks is no burst any more.
+const CALM_BYTES: u64 = 1 << 20;
+/// What an event that left counts for, whose length nobody remembers.
+const EVENT_BYTES: u64 = 256;
 /// How long the listener may take to hand on what the kernel had; longer where the intake waits for room in the spool.
 const LISTENER_END: Duration = Duration::from_secs(5);
 /// How long the intake thread may take to write what was read, when the spool has no room or the disk is in trouble.
@@ -201,6 +210,8 @@ impl Connector {
         let mut beside = JoinSet::new();
         beside.spawn(watch_certificate(Arc::clone(&certificate), Arc::clone(&tls)));
 
+        beside.spawn(give_memory_back(Arc::clone(&counters), Arc::clone(&spool)));
+
         let uplink = Uplink {
             queue: Arc::new(Outgoing { spool: Arc::clone(&spool), demand, space }),
             durable,
@@ -345,6 +356,23 @@ async fn watch_certificate(seen: Arc<certificate::Watch>, tls: TlsSource) {
         // It cannot fail but with the runtime.
         let _ = tokio::task::spawn_blocking(move || look.look(&source)).await;
         tokio::time::sleep(CERTIFICATE_LOOK).await;
+    }
+}
+
+/// Gives memory back when a burst is over, of what came in or of a backlog that left.
+async fn give_memory_back(counters: Arc<Counters>, spool: Arc<Spool>) {
+    let work = || counters.bytes() + spool.acknowledged() * EVENT_BYTES;
+    let mut given_back = work();
+    let mut last = given_back;
+    loop {
+        tokio::time::sleep(MEMORY_LOOK).await;
+        let now = work();
+        let calm = now - std::mem::replace(&mut last, now) < CALM_BYTES;
+        if calm && now - given_back >= BURST_BYTES {
+            given_back = now;
+            // It cannot fail but with the runtime.
+            let _ = tokio::task::spawn_blocking(memory::give_back).await;
+        }
     }
 }
 
