@@ -11,3 +11,6 @@ pub mod json;
 pub mod normaliser;
 pub mod parse;
 pub mod time;
+
+#[cfg(test)]
+mod tests;

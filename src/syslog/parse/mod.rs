@@ -2,8 +2,9 @@
 //!
 //! # The order of the rules
 //!
-//! PRI comes first and is never lost again ([`pri`]); then the address that Kiwi's relay forwards for. What follows is read by the first of these that accepts it;
-//! each asks for a shape which those behind it do not have, so none can take a message away from another
+//! PRI comes first and is never lost again ([`pri`]); then the address that Kiwi's relay forwards for. What follows is read
+//! by the first of these that accepts it; each asks for a shape which those behind it do not have, so none can take a
+//! message away from another
 //! (`tests::no_rule_swallows_the_messages_of_another` holds all of them against the whole corpus):
 //!
 //! 1. [`rfc5424`]: a VERSION before a timestamp or NILVALUE, and five more fields. No RFC 3164 message begins with a

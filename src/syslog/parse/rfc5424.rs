@@ -1,16 +1,23 @@
 //! RFC 5424 section 6, and what senders take for it.
 //!
 //! The rule is `rfc5424` where the header follows the grammar and `rfc5424-lenient` where it does not: another version or
-//! none, a timestamp without zone or with a space for `T`, more than one space between fields, STRUCTURED-DATA missing
-//! or broken. What is not STRUCTURED-DATA by its grammar stays in the body, so that nothing of it is lost.
+//! none, a timestamp without zone or with a space for `T`, more than one space between fields, a field beyond its length or
+//! with bytes that its grammar does not have, STRUCTURED-DATA missing or broken. What is not STRUCTURED-DATA by its grammar
+//! stays in the body, so that nothing of it is lost.
 
 use super::{Parsed, leading_digits, without_space};
 use crate::syslog::block;
 use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Form};
 
-/// The longest PARAM-NAME is 32 (section 6.3.3); room for senders that do not count.
+/// The longest SD-ID and PARAM-NAME of the grammar (section 6), in bytes.
+const STRICT_NAME_BYTES: usize = 32;
+
+/// The same with room for senders that do not count.
 const MAX_NAME_BYTES: usize = 64;
+
+/// The longest HOSTNAME, APP-NAME, PROCID and MSGID of the grammar (section 6), in bytes. Longer ones are read all the same.
+const MAX_FIELD_BYTES: [usize; 4] = [255, 48, 128, 32];
 
 /// Reads an RFC 5424 message from VERSION on.
 pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
@@ -29,7 +36,12 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     let app = fields.next()?;
     let proc_id = fields.next()?;
     let (msg_id, data) = (fields.next()?, fields.rest);
-    let mut strict = fields.strict && version == b"1";
+    let mut strict = fields.strict
+        && version == b"1"
+        && [host, app, proc_id, msg_id]
+            .iter()
+            .zip(MAX_FIELD_BYTES)
+            .all(|(field, max)| field.len() <= max && is_printable(field));
     let numbered = proc_id == b"-" || proc_id.iter().all(u8::is_ascii_digit);
     let (structured_data, body) = match StructuredData::scan(data) {
         Some(found) => {
@@ -63,6 +75,11 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
         structured_data,
         ..Parsed::new(rule, body)
     })
+}
+
+/// PRINTUSASCII, which fields and names are made of.
+fn is_printable(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_graphic)
 }
 
 /// A field, or nothing for NILVALUE.
@@ -171,7 +188,7 @@ fn element(data: &[u8], strict: &mut bool) -> Option<usize> {
     let leading = spaces(data, at);
     at += leading;
     *strict &= leading == 0;
-    at += name(&data[at..])?;
+    at += name(&data[at..], strict)?;
     loop {
         let gap = spaces(data, at);
         at += gap;
@@ -183,7 +200,7 @@ fn element(data: &[u8], strict: &mut bool) -> Option<usize> {
             return None;
         }
         *strict &= gap == 1;
-        at += name(&data[at..])?;
+        at += name(&data[at..], strict)?;
         if data.get(at..at + 2)? != b"=\"" {
             return None;
         }
@@ -195,17 +212,22 @@ fn spaces(data: &[u8], at: usize) -> usize {
     data[at..].iter().take_while(|&&byte| byte == b' ').count()
 }
 
-fn name(data: &[u8]) -> Option<usize> {
+/// The length of an SD-ID or PARAM-NAME. An opening bracket may stand in one by the grammar, but not first: `[[` begins texts.
+fn name(data: &[u8], strict: &mut bool) -> Option<usize> {
     let len =
         data.iter().take(MAX_NAME_BYTES + 1).take_while(|&&byte| IS_NAME_BYTE[usize::from(byte)]).count();
-    (1..=MAX_NAME_BYTES).contains(&len).then_some(len)
+    if !(1..=MAX_NAME_BYTES).contains(&len) || data[0] == b'[' {
+        return None;
+    }
+    *strict &= len <= STRICT_NAME_BYTES && is_printable(&data[..len]);
+    Some(len)
 }
 
 const IS_NAME_BYTE: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0x21;
     while byte < table.len() {
-        table[byte] = !matches!(byte as u8, b'=' | b']' | b'"' | b'[' | 0x7f);
+        table[byte] = !matches!(byte as u8, b'=' | b']' | b'"' | 0x7f);
         byte += 1;
     }
     table
@@ -241,7 +263,7 @@ fn ends_value(rest: &[u8]) -> bool {
         Some(b']') => true,
         Some(_) if gap > 0 => {
             let rest = &rest[gap..];
-            name(rest).is_some_and(|len| rest[len..].starts_with(b"=\""))
+            name(rest, &mut true).is_some_and(|len| rest[len..].starts_with(b"=\""))
         }
         _ => false,
     }
