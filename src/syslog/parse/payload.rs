@@ -5,7 +5,7 @@
 mod json;
 
 use super::{Parsed, host, tag};
-use crate::syslog::time::scan;
+use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
 
 /// Bytes of a payload that are searched: its documented fields stand at its beginning.
@@ -66,9 +66,15 @@ fn first_time(text: &[u8]) -> Option<When<'_>> {
     }
     let open = memchr::memchr(b'[', &text[..text.len().min(MAX_BYTES)])?;
     let inner = &text[open + 1..];
-    scan::scan(inner)
-        .filter(|found| matches!(inner.get(found.len), Some(b']' | b' ' | b':' | b',')))
-        .map(|found| found.when)
+    let within =
+        scan::scan(inner).filter(|found| matches!(inner.get(found.len), Some(b']' | b' ' | b':' | b',')));
+    // Gin writes its name in brackets before the time.
+    let behind = || {
+        let close = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)]).filter(|_| open == 0)?;
+        let behind = inner[close + 1..].strip_prefix(b" ")?;
+        scan::scan(behind).filter(|found| found.form != Form::Epoch && behind.get(found.len) == Some(&b' '))
+    };
+    within.or_else(behind).map(|found| found.when)
 }
 
 /// The part of a payload that is searched, which ends between two values.
@@ -323,11 +329,14 @@ fn first_field(body: &[u8]) -> Found<'_> {
 
 /// JSON whose keys a schema documents: Elastic Common Schema and Logstash (`@timestamp`, `host.name`), GELF (`version` or
 /// `short_message`, `host`, `timestamp`), Suricata's EVE (`event_type`, `host`, `timestamp`), rsyslog's `StdJSONFmt`
-/// (`fromhost`, `timereported`). Of other objects nothing is guessed: a `host` may be the one that a request was for.
+/// (`fromhost`, `timereported`). Of other objects only the time is taken, as loggers name it: `time` (Go, Pino, Docker),
+/// `timestamp`, `ts` (Zap, Zeek), `@t` (Serilog), `asctime` (Python), `t.$date` (`MongoDB`); a `host` may be the one that
+/// a request was for.
 fn json(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
-    let (mut host, mut when) = (None, None);
+    let (mut host, mut when, mut logged) = (None, None, None);
     let mut documented = false;
+    let whole = |value| scan::scan(value).filter(|found| found.len == value.len()).map(|found| found.when);
     for (depth, parent, key, value) in json::Members::new(body) {
         match (depth, key) {
             (1, b"@timestamp" | b"timereported") => found.when = stamp(value),
@@ -336,6 +345,8 @@ fn json(body: &[u8]) -> Found<'_> {
             (1, b"short_message" | b"event_type") => documented = true,
             (1, b"host") => host = Some(value),
             (1, b"timestamp") => when = stamp(value),
+            (1, b"time" | b"ts" | b"@t" | b"asctime") => logged = logged.or_else(|| whole(value)),
+            (2, b"$date") if parent == b"t" => logged = logged.or_else(|| whole(value)),
             _ => {}
         }
     }
@@ -345,6 +356,7 @@ fn json(body: &[u8]) -> Found<'_> {
     } else if documented {
         found = Found { host, when };
     }
+    found.when = found.when.or(when).or(logged);
     found
 }
 

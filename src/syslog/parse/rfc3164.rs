@@ -236,6 +236,10 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if is_level_in_capitals(first) {
         return without_host("rfc3164-no-host");
     }
+    // Container runtimes put a stream there, and whether the line is full or partial.
+    if matches!(first, b"stdout" | b"stderr") && matches!(behind, [b' ', b'F' | b'P', b' ', ..]) {
+        return without_host("rfc3164-no-host");
+    }
     // A number is a name where a TAG follows it, else the beginning of a text.
     if first.iter().all(u8::is_ascii_digit) && tag::scan(skip_spaces(behind)).is_none() {
         return without_host("rfc3164-no-host");

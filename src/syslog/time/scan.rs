@@ -8,7 +8,7 @@
 //!   offset, with AM or PM, with a weekday before it, without seconds, with the abbreviated months of neighbouring languages;
 //! - `YYYY Mmm dd` (NX-OS), `YYYY-Mmm-dd`, `dd Mmm YYYY`, `ddMmmYYYY` (Check Point), `dd/Mmm/YYYY:hh:mm:ss` (web servers),
 //!   `mm/dd/YYYY:hh:mm:ss` and `YYYY/mm/dd:hh:mm:ss` (`NetScaler`), `dd.mm.YYYY` (German), `dd-mm-YYYY` (Radware),
-//!   `mm/dd/yy` (VOSS) and `dd.mm.yy`, `YYYY:mm:dd-hh:mm:ss` (Sophos UTM), `YYYYmmddThhmmss` and the same digits without
+//!   `mm/dd/yy` (VOSS, Snort) and `dd.mm.yy`, `YYYY:mm:dd-hh:mm:ss` (Sophos UTM), `YYYYmmddThhmmss` and the same digits without
 //!   `T` or with a space for it;
 //! - without a year `mm-dd hh:mm:ss.fff` (Android) and `Lmmdd hh:mm:ss.ffffff`, a letter for the severity before it (glog);
 //! - seconds, milli-, micro- and nanoseconds since 1970, and TAI64N.
@@ -128,7 +128,13 @@ fn iso(text: &[u8]) -> Option<Scanned<'_>> {
     if !matches!(between, b'T' | b't' | b' ' | b'_' | b'-' | b':') {
         return None;
     }
-    let clock = Clock::scan(text, 11)?;
+    // MariaDB fills the hour with a space, Gin puts a dash between spaces.
+    let at = match text.get(11)? {
+        b' ' if between == b' ' => 12,
+        b'-' if between == b' ' && text.get(12) == Some(&b' ') => 13,
+        _ => 11,
+    };
+    let clock = Clock::scan(text, at)?;
     let glued = offset(&text[clock.end..]);
     let (zone, end, as_rfc) = match glued {
         Some((zone, len, as_rfc)) => (zone, clock.end + len, as_rfc),
@@ -258,7 +264,7 @@ fn day_first(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
         }
         (b'/' | b'.', next) if next == separator && leading_digits(&text[at + 1..]) == 2 => {
             let year = 2000 + number(&text[at + 1..at + 3])?.cast_signed();
-            (text.get(at + 3) == Some(&b' ')).then(|| finish(text, at + 4, Some(year), month, day))?
+            matches!(text.get(at + 3)?, b' ' | b'-').then(|| finish(text, at + 4, Some(year), month, day))?
         }
         (_, next) if next == separator => year_and_clock(text, at + 1, month, day),
         _ => None,
