@@ -34,6 +34,16 @@ pub fn marks(block: &[u8; BLOCK_BYTES]) -> Marks {
     found
 }
 
+/// Which bytes of a block are among those that are looked for.
+pub fn places<const N: usize>(bytes: [u8; N], block: &[u8; BLOCK_BYTES]) -> u64 {
+    let (lanes, _) = block.as_chunks::<LANE_BYTES>();
+    lanes.iter().enumerate().fold(0, |places, (index, lane)| {
+        let lane = Lane::new(lane);
+        let found = bytes.iter().fold(0, |found, &byte| found | lane.is(byte));
+        places | u64::from(found) << (index * LANE_BYTES)
+    })
+}
+
 /// Looks at all blocks of `text`; behind its end there is nothing that has a mark.
 pub fn for_each(text: &[u8], mut take: impl FnMut(Marks)) {
     let (blocks, rest) = text.as_chunks::<BLOCK_BYTES>();
@@ -211,7 +221,9 @@ mod tests {
         #[test]
         fn every_byte_has_its_bit(block in bytes(BLOCK_BYTES)) {
             let expected = Marks { escaped: bits(&block, is_escaped), high: bits(&block, |byte| byte >= 0x80) };
-            prop_assert_eq!(marks(block.as_slice().try_into().unwrap()), expected);
+            let block = block.as_slice().try_into().unwrap();
+            prop_assert_eq!(marks(block), expected);
+            prop_assert_eq!(places([b'"', b']'], block), bits(block, |byte| byte == b'"' || byte == b']'));
         }
 
         #[test]

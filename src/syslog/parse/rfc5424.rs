@@ -32,10 +32,8 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     if !versioned && !dated {
         return None;
     }
-    let host = fields.next()?;
-    let app = fields.next()?;
-    let proc_id = fields.next()?;
-    let (msg_id, data) = (fields.next()?, fields.rest);
+    let [host, app, proc_id, msg_id] = fields.next_four()?;
+    let data = fields.rest;
     let mut strict = fields.strict
         && version == b"1"
         && [host, app, proc_id, msg_id]
@@ -120,6 +118,32 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// The next four fields. Where single spaces separate them and they are not long, one look finds all of them.
+    fn next_four(&mut self) -> Option<[&'a [u8]; 4]> {
+        self.next_four_near().or_else(|| Some([self.next()?, self.next()?, self.next()?, self.next()?]))
+    }
+
+    fn next_four_near(&mut self) -> Option<[&'a [u8]; 4]> {
+        let near = self.rest.first_chunk()?;
+        let mut blanks = block::places([b' ', b'\t'], near);
+        let mut start = 0;
+        let mut fields = [&near[..0]; 4];
+        for field in &mut fields {
+            let end = blanks.trailing_zeros() as usize;
+            if end == start || near.get(end) != Some(&b' ') {
+                return None;
+            }
+            *field = &near[start..end];
+            start = end + 1;
+            blanks &= blanks - 1;
+        }
+        if start == near.len() || blanks.trailing_zeros() as usize == start {
+            return None;
+        }
+        self.rest = &self.rest[start..];
+        Some(fields)
+    }
+
     /// The next field, which is never empty; the separator behind it is stepped over.
     fn next(&mut self) -> Option<&'a [u8]> {
         let end = block::find([b' ', b'\t'], self.rest);
@@ -169,13 +193,37 @@ impl<'a> StructuredData<'a> {
         }
         let mut strict = true;
         let mut end = 0;
-        while let Some(len) = element(&data[end..], &mut strict) {
+        while let Some(len) = strict_element(&data[end..]).or_else(|| element(&data[end..], &mut strict)) {
             end += len;
         }
         let (elements, rest) = data.split_at(end);
         strict &= rest.is_empty() || rest[0] == b' ';
         (end > 0).then_some(Self { elements: Some(elements), body: without_space(rest), strict })
     }
+}
+
+/// The length of one SD-ELEMENT that follows the grammar, which [`element`] reads the same.
+fn strict_element(data: &[u8]) -> Option<usize> {
+    let mut at = 1 + strict_name(data.strip_prefix(b"[")?)?;
+    while *data.get(at)? == b' ' {
+        at += 1;
+        at += strict_name(&data[at..])?;
+        if !data[at..].starts_with(b"=\"") {
+            return None;
+        }
+        at += 2;
+        loop {
+            at += block::find([b'"', b'\\', b']'], data.get(at..)?);
+            match data.get(at..)? {
+                [b'\\', b'"' | b'\\' | b']', ..] => at += 2,
+                [b'\\', ..] => at += 1,
+                [b'"', ..] => break,
+                _ => return None,
+            }
+        }
+        at += 1;
+    }
+    (data[at] == b']').then_some(at + 1)
 }
 
 /// The length of one SD-ELEMENT (section 6.3.1). Spaces too many, a bracket or a quote that is not escaped inside a value are
@@ -210,6 +258,14 @@ fn element(data: &[u8], strict: &mut bool) -> Option<usize> {
 
 fn spaces(data: &[u8], at: usize) -> usize {
     data[at..].iter().take_while(|&&byte| byte == b' ').count()
+}
+
+/// The length of an SD-ID or PARAM-NAME by the grammar, up to the first byte that is no part of one.
+fn strict_name(data: &[u8]) -> Option<usize> {
+    let bound = &data[..data.len().min(STRICT_NAME_BYTES + 1)];
+    let is_one = |byte: u8| IS_NAME_BYTE[usize::from(byte)] && byte < 0x80;
+    let len = bound.iter().position(|&byte| !is_one(byte)).unwrap_or(bound.len());
+    ((1..=STRICT_NAME_BYTES).contains(&len) && data[0] != b'[').then_some(len)
 }
 
 /// The length of an SD-ID or PARAM-NAME. An opening bracket may stand in one by the grammar, but not first: `[[` begins texts.
@@ -266,5 +322,58 @@ fn ends_value(rest: &[u8]) -> bool {
             name(rest, &mut true).is_some_and(|len| rest[len..].starts_with(b"=\""))
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "[id", "[id", " a=\"", " a=\"", "v\"", "v\"", "]", "]", "\"", "\\", "\\\"", "\\]", "\\\\", "[",
+            " ", "  ", "=", "b", "v\" b=\"", "ž", "\t", "\u{7f}",
+        ]);
+        prop::collection::vec(piece, 1..14).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn fields_found_at_one_look_are_those_found_one_by_one(text in "([a-z]{0,12}[ \t]{0,2}){0,8}.{0,60}") {
+            let mut near = Fields { rest: text.as_bytes(), strict: true };
+            if let Some(fields) = near.next_four_near() {
+                let mut each = Fields { rest: text.as_bytes(), strict: true };
+                prop_assert_eq!(fields.map(Some), [(); 4].map(|()| each.next()), "{:?}", text);
+                prop_assert!(each.strict && each.rest == near.rest, "{:?}", text);
+            }
+        }
+
+        #[test]
+        fn an_element_that_is_strict_is_read_like_any_other(data in pieces()) {
+            let data = format!("[id{data}");
+            if let Some(len) = strict_element(data.as_bytes()) {
+                let mut strict = true;
+                prop_assert_eq!(element(data.as_bytes(), &mut strict), Some(len), "{}", data);
+                prop_assert!(strict, "{}", data);
+            }
+        }
+    }
+
+    #[test]
+    fn the_fields_of_a_usual_header_are_found_at_one_look() {
+        let text = format!("web-01 dovecot 1234 - [a b=\"c\"] {}", "text ".repeat(10));
+        let mut fields = Fields { rest: text.as_bytes(), strict: true };
+        assert_eq!(fields.next_four_near(), Some([&b"web-01"[..], b"dovecot", b"1234", b"-"]));
+    }
+
+    #[test]
+    fn elements_by_the_grammar_are_strict() {
+        for data in ["[id]", "[id@1 a=\"\"]", "[id a=\"v\" b=\"\\\"\\]\\\\ x\"] text", "[id a=\"\\x\"]"] {
+            let len = data.find("] text").map_or(data.len(), |at| at + 1);
+            assert_eq!(strict_element(data.as_bytes()), Some(len), "{data}");
+        }
     }
 }
