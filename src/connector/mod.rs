@@ -150,7 +150,7 @@ impl Connector {
         let addresses = bound.addresses();
         let udp_buffer_bytes = bound.udp_buffer_bytes();
         let udp_buffer_asked_bytes = settings.listener.udp_buffer_bytes;
-        let kernel = bound.kernel_queues();
+        let kernel = Arc::new(bound.kernel_queues());
         let max_bytes = settings.spool.max_bytes;
 
         let (sink, batches) = mpsc::channel::<Batch>(intake::CHANNEL_BATCHES);
@@ -197,6 +197,7 @@ impl Connector {
             sink,
             probes: Arc::clone(&probes),
             counters: Arc::clone(&counters),
+            kernel: Arc::clone(&kernel),
             clock: Arc::new(SystemClock),
             stop,
         };

@@ -40,6 +40,8 @@ pub struct Shared {
     pub probes: Arc<Probes>,
     /// What came in.
     pub counters: Arc<Counters>,
+    /// What the kernel counts for the UDP sockets.
+    pub kernel: Arc<KernelQueues>,
     /// The time of reception.
     pub clock: Arc<dyn Clock>,
     /// Becomes true when no more is to be taken in.

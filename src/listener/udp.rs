@@ -96,9 +96,11 @@ impl Input {
         while left > 0 {
             match self.drain(&mut datagrams, left) {
                 Ok(Taken { datagrams: 1.., least_bytes, .. }) => left = left.saturating_sub(least_bytes),
-                _ => return,
+                _ => break,
             }
         }
+        // The kernel's count ends with the socket: what was dropped since the last look is noted now.
+        self.shared.kernel.read();
     }
 
     /// Waits for datagrams; false where it is to stop.
@@ -184,5 +186,46 @@ impl Filling {
 
     fn hand_on(&mut self, shared: &Shared) {
         self.gone |= !shared.hand_on_blocking(std::mem::take(&mut self.batch));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::listener::{Counters, KernelQueues, Probes};
+    use std::sync::Arc;
+    use tokio::sync::{mpsc, watch};
+
+    #[test]
+    fn of_what_came_before_the_end_every_datagram_is_handed_on_or_counted_as_dropped() {
+        const SENT: u64 = 500;
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        SockRef::from(&socket).set_recv_buffer_size(16 * 1024).unwrap();
+        let address = socket.local_addr().unwrap();
+        let kernel = Arc::new(KernelQueues::of([&socket]));
+        let (sink, mut batches) = mpsc::channel(64);
+        let (_, stop) = watch::channel(true);
+        let shared = Shared {
+            sink,
+            probes: Arc::new(Probes::default()),
+            counters: Arc::new(Counters::default()),
+            kernel: Arc::clone(&kernel),
+            clock: Arc::new(SystemClock),
+            stop,
+        };
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..SENT {
+            sender.send_to(&[b'x'; 1000], address).unwrap();
+        }
+        let (stop, _) = io::pipe().unwrap();
+        Input { socket, stop, max_message_bytes: 8192, shared }.run();
+        let mut handed_on = 0;
+        while let Ok(batch) = batches.try_recv() {
+            handed_on += batch.len() as u64;
+        }
+        let dropped = kernel.read().unwrap().dropped;
+        assert!(handed_on > 0 && dropped > 0);
+        assert_eq!(handed_on + dropped, SENT);
     }
 }
