@@ -87,6 +87,8 @@ pub fn parse(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         }
         let place = match scanned.form {
             Form::IsoLike | Form::BsdLike | Form::Epoch if !has_pri => Place::Line,
+            // In logs of programs too; a word without a digit or a sign is more often theirs than a host's.
+            Form::Rfc3339 if !has_pri && begins_with_letters(&text[scanned.len..]) => Place::Line,
             _ => Place::First,
         };
         return header(text, &scanned, place);
@@ -122,6 +124,12 @@ pub fn parse(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         return Some(parsed);
     }
     header(rest, &scanned, Place::First)
+}
+
+/// Whether the first word has nothing but letters.
+fn begins_with_letters(text: &[u8]) -> bool {
+    let (first, _) = word(skip_spaces(text));
+    first.iter().all(u8::is_ascii_alphabetic)
 }
 
 /// Reads on behind a timestamp that a bracket closes; without a space behind the bracket there is no header, but text.
@@ -234,10 +242,6 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
     // A logging library's severity stands where it puts no host.
     if is_level_in_capitals(first) {
-        return without_host("rfc3164-no-host");
-    }
-    // Container runtimes put a stream there, and whether the line is full or partial.
-    if matches!(first, b"stdout" | b"stderr") && matches!(behind, [b' ', b'F' | b'P', b' ', ..]) {
         return without_host("rfc3164-no-host");
     }
     // A number is a name where a TAG follows it, else the beginning of a text.
