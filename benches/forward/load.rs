@@ -24,10 +24,19 @@ pub const STOP: u64 = u64::MAX;
 /// A forwarder that takes nothing for so long takes nothing more: its queue is full.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Opens so many connections.
+/// A forwarder that has not taken all connections by then does not take so many.
+const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+
+/// Opens so many connections; an error where that takes too long.
 pub fn connect(to: SocketAddr, connections: usize) -> io::Result<Vec<TcpStream>> {
+    let until = Instant::now() + CONNECT_WITHIN;
     (0..connections)
-        .map(|_| {
+        .map(|number| {
+            if Instant::now() >= until {
+                return Err(io::Error::other(format!(
+                    "{number} connections were taken in {CONNECT_WITHIN:?}"
+                )));
+            }
             let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
             stream.set_nodelay(true)?;
             stream.set_write_timeout(Some(PATIENCE))?;
@@ -64,12 +73,14 @@ pub fn blast(streams: Vec<TcpStream>, messages: &Messages, time: Duration) -> io
             .map(|mut share| {
                 scope.spawn(move || {
                     let mut sent = 0;
-                    while Instant::now() < until {
-                        for stream in &mut share {
-                            let (bytes, count) = messages.lines(sent, at_once);
-                            stream.write_all(bytes)?;
-                            sent += count;
+                    // The time is looked at before each write: a slow forwarder keeps each of many connections waiting.
+                    for at in (0..share.len()).cycle() {
+                        if Instant::now() >= until {
+                            break;
                         }
+                        let (bytes, count) = messages.lines(sent, at_once);
+                        share[at].write_all(bytes)?;
+                        sent += count;
                     }
                     Ok::<_, io::Error>(sent as u64)
                 })
