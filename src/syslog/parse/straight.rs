@@ -21,7 +21,7 @@
 //! | does a relayed header begin behind the host | a month's name or a weekday has a space behind it, a PRI or VERSION another first sign |
 //! | does one of Cisco's headers | a node (`/CPU0:`) is asked; behind a name with a colon the text is looked at |
 //! | does the host stand there once more, a level, a selector, a serial number | the first is asked; the others have no colon |
-//! | is the TAG a payload | asked |
+//! | is the TAG a payload (`CEF: 0\|`) | a text that begins with a digit is left to the rules |
 
 use super::Parsed;
 use super::rfc3164::{is_level_in_capitals, is_selector, rule_of};
@@ -53,7 +53,7 @@ pub fn parse<'a>(text: &'a [u8], scanned: &Scanned<'a>) -> Option<Parsed<'a>> {
             (&behind[..len + process + 2], Some(&inner[..process]), body)
         }
         [b':', b' ', body @ ..] => {
-            if matches!(program, b"CEF" | b"LEEF") || may_be_header(body) {
+            if may_be_header(body) {
                 return None;
             }
             (program, None, body)
@@ -81,8 +81,8 @@ fn host(text: &[u8]) -> Option<(&[u8], &[u8])> {
     (!is_other).then_some((host, behind))
 }
 
-/// Whether the text behind `name: ` could go on with a header of Cisco's: a timestamp, a number, a sign of theirs, a node,
-/// or a mnemonic behind a name and a colon.
+/// Whether the text behind `name: ` could go on with a header of Cisco's (a timestamp, a number, a sign of theirs, a node,
+/// or a mnemonic behind a name and a colon) or be a payload's version.
 fn may_be_header(text: &[u8]) -> bool {
     let Some(first) = text.first() else { return false };
     let is_sign =
@@ -270,6 +270,27 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_more_than_it_seems_is_left_to_the_rules() {
+        for behind in [
+            "host host.example.net: app: text",
+            "host RP/0/RSP0/CPU0: Nov 25 06:30:01.123: %PLATFORM-3-X: text",
+            "host RP/0/RSP0/CPU0: other: %PLATFORM-3-X: text",
+            "host CEF: 0|a|b|c|1|text|5|dvchost=other",
+            "host LEEF: 1.0|a|b|c|1|dvchost=other",
+            "user.notice app[7]: text",
+            "ERROR app[7]: text",
+            "SymantecServer app: text",
+            "syslogd exiting[7]: text",
+            "host app: 29: Nov 25 06:30:01: %SYS-5-X: text",
+            "host app: Nov 25 06:30:01: %SYS-5-X: text",
+            "host app: other : %SYS-5-X: text",
+        ] {
+            let text = format!("Nov 25 06:30:00 {behind}");
+            assert_eq!(compare(text.as_bytes()), None, "{text}");
         }
     }
 
