@@ -231,16 +231,20 @@ impl Connection {
             // Room first, bytes second: while the sink is full they stay in the kernel, whose window slows the sender.
             let Some(room) = shared.room().await else { return };
             heard = tokio::time::Instant::now();
-            match poll_fn(|context| Poll::Ready(self.read(context))).await {
-                Read::Messages(batch) => shared.hand_on_at_once(room, batch),
-                Read::Nothing => {}
-                Read::End(batch) => return shared.hand_on_at_once(room, batch),
-            }
-            if !self.unfinished.fits(self.framer.kept_bytes()) {
+            let (mut batch, ended) = match poll_fn(|context| Poll::Ready(self.read(context))).await {
+                Read::Messages(batch) => (batch, false),
+                Read::Nothing => (Batch::default(), false),
+                Read::End(batch) => (batch, true),
+            };
+            let fits = ended || self.unfinished.fits(self.framer.kept_bytes());
+            if !fits {
                 shared.counters.connections_unfinished_closed.fetch_add(1, Relaxed);
                 tracing::debug!(source = %self.source, "connection closed: unfinished messages take too much memory");
-                let rest = self.finish();
-                shared.hand_on(rest).await;
+                // Into the same place: thousands that waited for one each would hold what the bound is there for.
+                self.finish().iter().for_each(|(origin, message)| batch.push(origin, message));
+            }
+            shared.hand_on_at_once(room, batch);
+            if ended || !fits {
                 return;
             }
         }
