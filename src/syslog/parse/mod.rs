@@ -13,7 +13,7 @@
 //! 2. [`rfc3164`]: a timestamp first, of whatever form ([`super::time::scan`]); then host and TAG. Within it, what stands
 //!    behind timestamp and host tells the dialects apart: a mnemonic (Cisco), a second header (relays), a descriptor
 //!    (`UniFi`), an event in brackets (ONTAP), an event type behind a time in seconds (Meraki). The plain shape is read
-//!    by a short cut ([`straight`]) that says what these rules would.
+//!    by a short cut (`straight`) that says what these rules would.
 //! 3. [`cisco`]: a sequence number, a name, a node or a clock's mark, each with a colon or sign of its own, in *front* of
 //!    a timestamp, an uptime or a mnemonic. Without one of these three at its end it is not taken.
 //! 4. [`payload`]: `CEF:`, `LEEF:`, a JSON object, `key=value` pairs, Palo Alto's CSV or Snare's event from the first byte on; each

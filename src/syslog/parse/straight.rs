@@ -7,7 +7,7 @@
 //! 2026-11-25T06:30:00.123456+01:00 host program[process]: text
 //! ```
 //!
-//! The rules of [`rfc3164`] ask of every word whether it could be something else, and there are dozens of such questions.
+//! The rules of `rfc3164` ask of every word whether it could be something else, and there are dozens of such questions.
 //! A word that is made of few signs answers nearly all of them at one look. Where it does not, nothing is said here and
 //! the rules have their turn; what is said here is what they would say (`tests` holds both against each other):
 //!
