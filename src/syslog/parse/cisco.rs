@@ -86,6 +86,12 @@ pub fn follows(text: &[u8]) -> bool {
     tag::mnemonic(text).is_some() || header(text, Place::BehindHost).is_some()
 }
 
+/// Whether a wireless controller's task begins here: `*name: `.
+pub fn is_task(text: &[u8]) -> bool {
+    let (first, _) = word(text);
+    matches!(first, [b'*', b'A'..=b'Z' | b'a'..=b'z', .., b':'])
+}
+
 /// What follows `timestamp:`: a TAG or a mnemonic, or `host : %MNEMONIC`, `host: %MNEMONIC` or `host %MNEMONIC`. Other systems put a colon
 /// there as well; only a mnemonic makes it Cisco's.
 pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
@@ -211,7 +217,11 @@ fn uptime(text: &[u8]) -> Option<usize> {
         at += digits;
         groups += 1;
         match *text.get(at)? {
-            b':' if groups >= 3 && unit == b':' => return Some(at),
+            // A hardware address begins in the same way and goes on.
+            b':' if groups >= 3 && unit == b':' => {
+                let goes_on = matches!(text[at..], [_, a, b, b':', ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+                return (!goes_on).then_some(at);
+            }
             b'.' if groups == 3 && unit == b':' => at += 1,
             b':' if groups < 3 && (groups == 1 || unit == b':') => {
                 unit = b':';

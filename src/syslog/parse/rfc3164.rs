@@ -204,7 +204,10 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         let is_host = host::is_address(name)
             || host::without_port(name).is_some_and(host::is_address)
             || skip_spaces(behind).strip_prefix(name).is_some_and(|rest| rest.starts_with(b": "))
-            || (host::is_host(name) && (cisco::follows(skip_spaces(behind)) || is_own_tag(name, behind)));
+            || (host::is_host(name)
+                && (cisco::follows(skip_spaces(behind))
+                    || cisco::is_task(skip_spaces(behind))
+                    || is_own_tag(name, behind)));
         if !is_host {
             return without_host("rfc3164-no-host");
         }
