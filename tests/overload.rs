@@ -7,6 +7,7 @@ mod common;
 
 use common::receiver::{Manner, Receiver};
 use common::{Foreground, Soc, free_port, set};
+use soc_connector::connector::report::Report;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::net::{TcpStream, UdpSocket};
@@ -16,6 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 const SENDERS: usize = 4;
 /// How often each of them has to wait before it has seen enough.
 const WAITS: usize = 8;
+/// Messages of each sender at most: twice what the kernel's buffers hold between it and the connector. They are made
+/// before the first is sent, for a sender that makes them on the way is no faster than who takes them in.
+const MOST: usize = 100_000;
 /// Messages of one write.
 const AT_ONCE: usize = 200;
 /// The most memory under any load, in KiB.
@@ -26,13 +30,10 @@ fn message(sender: &str, number: usize) -> String {
 }
 
 /// Writes until it had to wait often enough; how many messages it got rid of.
-fn overwhelm(port: u16, sender: usize) -> usize {
+fn overwhelm(port: u16, messages: &[String]) -> usize {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let (mut sent, mut waits) = (0, 0);
-    let name = format!("tcp{sender}");
-    while waits < WAITS {
-        let lines: String =
-            (sent..sent + AT_ONCE).map(|number| format!("{}\n", message(&name, number))).collect();
+    for lines in messages {
         stream.set_nonblocking(true).unwrap();
         let mut written = 0;
         while written < lines.len() {
@@ -48,7 +49,11 @@ fn overwhelm(port: u16, sender: usize) -> usize {
         stream.set_nonblocking(false).unwrap();
         stream.write_all(&lines.as_bytes()[written..]).unwrap();
         sent += AT_ONCE;
+        if waits == WAITS {
+            break;
+        }
     }
+    assert!(waits > 0, "a sender that never had to wait");
     sent
 }
 
@@ -75,11 +80,19 @@ fn overload_slows_tcp_down_counts_what_udp_loses_and_costs_nothing_else() {
     set(dir.path(), "connector.self_reports", false);
     let connector = Foreground::start(dir.path(), "stage", port);
 
+    let messages: Vec<Vec<String>> = (0..SENDERS)
+        .map(|sender| {
+            let name = format!("tcp{sender}");
+            let lines =
+                |first| (first..first + AT_ONCE).map(|number| message(&name, number) + "\n").collect();
+            (0..MOST).step_by(AT_ONCE).map(lines).collect()
+        })
+        .collect();
     let end = AtomicBool::new(false);
     let (sent_tcp, sent_udp) = std::thread::scope(|scope| {
         let flooder = scope.spawn(|| flood(port, &end));
         let senders: Vec<_> =
-            (0..SENDERS).map(|sender| scope.spawn(move || overwhelm(port, sender))).collect();
+            messages.iter().map(|messages| scope.spawn(move || overwhelm(port, messages))).collect();
         let sent_tcp: Vec<usize> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
         let lost = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             connector.wait_until("a datagram lost", |report| {
@@ -93,7 +106,8 @@ fn overload_slows_tcp_down_counts_what_udp_loses_and_costs_nothing_else() {
     let all_tcp: usize = sent_tcp.iter().sum();
 
     // Each datagram came in or is in the kernel's count, each TCP message came in, and all that came in is acknowledged.
-    let report = connector.wait_until("everything accounted for", |report| {
+    let acknowledged = |report: &Report| report.spool.acknowledged_seq;
+    let report = connector.wait_while_it_gets_on("everything accounted for", acknowledged, |report| {
         let counters = &report.listener.counters;
         let lost =
             report.listener.udp_kernel.map_or(sent_udp - counters.udp_messages, |kernel| kernel.dropped);

@@ -405,14 +405,30 @@ impl Foreground {
         runtime.block_on(control::Client::new(self.dir.join("setup/run")).status()).unwrap()
     }
 
-    /// Waits until what it says of itself is so. Its counters tell no one when they change: it is asked again and again.
+    /// Waits until what it says of itself is so.
     #[track_caller]
     pub fn wait_until(&self, what: &str, condition: impl Fn(&Report) -> bool) -> Report {
-        let until = Instant::now() + PATIENCE;
+        self.wait_while_it_gets_on(what, |_| 0, condition)
+    }
+
+    /// Waits until what it says of itself is so, with new patience whenever `progress` has changed: how long so many events
+    /// take is the machine's affair. Its counters tell no one when they change: it is asked again and again.
+    #[track_caller]
+    pub fn wait_while_it_gets_on(
+        &self,
+        what: &str,
+        progress: impl Fn(&Report) -> u64,
+        condition: impl Fn(&Report) -> bool,
+    ) -> Report {
+        let (mut until, mut reached) = (Instant::now() + PATIENCE, None);
         loop {
             let report = self.report();
             if condition(&report) {
                 return report;
+            }
+            let now = Some(progress(&report));
+            if reached != now {
+                (until, reached) = (Instant::now() + PATIENCE, now);
             }
             assert!(Instant::now() < until, "never {what}: {report:#?}");
             std::thread::sleep(Duration::from_millis(20));
