@@ -29,7 +29,7 @@ use tokio::time::Instant;
 pub(super) const CHANNEL_BATCHES: usize = 64;
 /// Batches that wait are joined to one until it has so many bytes: one write and one entry in the spool's memory for all of
 /// them. Beyond it a write costs what its bytes cost, and joining them would only be another copy.
-const JOIN_BYTES: usize = 64 * 1024;
+const JOIN_BYTES: usize = 32 * 1024;
 /// Rest between two rounds while batches come: what an event may be late.
 const REST: Duration = Duration::from_millis(1);
 /// Where a round found so many batches, the channel would fill up in a rest, and thousands of senders wait for each other.
@@ -145,9 +145,7 @@ impl Intake {
         let mut joined = 1;
         while batch.size_bytes() < JOIN_BYTES && batch.len() < BATCH_MESSAGES {
             let Ok(next) = self.batches.try_recv() else { return (batch, joined >= BUSY_BATCHES) };
-            for (origin, message) in next.iter() {
-                batch.push(origin, message);
-            }
+            batch.append(&next);
             joined += 1;
         }
         (batch, true)

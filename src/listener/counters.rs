@@ -48,8 +48,8 @@ impl Counters {
     /// Counts a batch of one input, which is never empty.
     pub(super) fn count(&self, batch: &Batch) {
         let (mut cut, mut udp) = (0, false);
-        for (origin, _) in batch.iter() {
-            cut += u64::from(origin.cut);
+        for (origin, count) in batch.runs() {
+            cut += if origin.cut { count as u64 } else { 0 };
             udp = origin.transport == Transport::Udp;
         }
         let (messages, bytes) =

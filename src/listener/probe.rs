@@ -70,7 +70,7 @@ impl Probes {
                 Some((_, who)) => {
                     let _ = who.send(Sighting { transport: origin.transport, source: origin.source });
                 }
-                None => rest.push(origin, message),
+                None => rest.push(*origin, message),
             }
         }
         rest

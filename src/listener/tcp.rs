@@ -241,7 +241,7 @@ impl Connection {
                 shared.counters.connections_unfinished_closed.fetch_add(1, Relaxed);
                 tracing::debug!(source = %self.source, "connection closed: unfinished messages take too much memory");
                 // Into the same place: thousands that waited for one each would hold what the bound is there for.
-                self.finish().iter().for_each(|(origin, message)| batch.push(origin, message));
+                batch.append(&self.finish());
             }
             shared.hand_on_at_once(room, batch);
             if ended || !fits {
@@ -311,7 +311,7 @@ impl Connection {
         if batch.size_bytes() < bytes / 2 {
             // The rest of a message that is too long, or one that is not whole yet.
             let mut small = Batch::with_capacity(batch.len(), batch.size_bytes());
-            batch.iter().for_each(|(origin, message)| small.push(origin, message));
+            small.append(&batch);
             batch = small;
         }
         batch

@@ -23,11 +23,10 @@ impl Chunk {
     }
 
     /// The events in order.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, Origin, &[u8])> {
-        self.range.clone().zip(self.first_seq..).map(|(index, seq)| {
-            let (origin, message) = self.batch.get(index).expect("the range lies within the batch");
-            (seq, origin, message)
-        })
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Origin, &[u8])> {
+        (self.first_seq..)
+            .zip(self.batch.range(self.range.clone()))
+            .map(|(seq, (origin, raw))| (seq, origin, raw))
     }
 }
 

@@ -61,10 +61,12 @@ pub fn encode(buffer: &mut Vec<u8>, seed: u32, seq: u64, origin: &Origin, messag
     head[28] = origin.transport as u8;
     head[29] = flags;
     head[30..32].copy_from_slice(&origin.source.port().to_le_bytes());
-    let crc = crc32c::crc32c_append(crc32c::crc32c_append(seed, &head[8..]), message);
-    head[4..8].copy_from_slice(&crc.to_le_bytes());
+    let start = buffer.len();
     buffer.extend_from_slice(&head);
     buffer.extend_from_slice(message);
+    let record = &mut buffer[start..];
+    let crc = crc32c::crc32c_append(seed, &record[8..]);
+    record[4..8].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// A record that was read and whose checksum is right.

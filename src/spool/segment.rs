@@ -241,11 +241,12 @@ impl Writer {
     /// must not be used any more.
     pub fn append(&mut self, buffer: &mut Vec<u8>, batch: &Batch, range: Range<usize>) -> io::Result<()> {
         buffer.clear();
+        buffer.reserve(batch.range_bytes(range.clone()) + range.len() * record::HEAD_BYTES);
         let mut seq = self.last_seq;
         let mut received = None;
-        for (origin, message) in batch.iter().skip(range.start).take(range.len()) {
+        for (origin, message) in batch.range(range) {
             seq += 1;
-            record::encode(buffer, self.seed, seq, &origin, message);
+            record::encode(buffer, self.seed, seq, origin, message);
             received.get_or_insert(origin.received);
             self.last_received = origin.received;
         }
@@ -309,8 +310,9 @@ pub struct Scanner {
     seed: u32,
     /// Where the next step reads.
     offset: u64,
-    /// Bytes of the file from `buffer_at` on.
+    /// Its first `filled` bytes are those of the file from `buffer_at` on.
     buffer: Vec<u8>,
+    filled: usize,
     buffer_at: u64,
     /// Where the last record's first byte stands in the buffer.
     record_at: usize,
@@ -320,7 +322,16 @@ pub struct Scanner {
 impl Scanner {
     /// Reads from `offset` on, which is a record's first byte.
     pub fn new(file: Box<dyn File>, seed: u32, offset: u64) -> Self {
-        Self { file, seed, offset, buffer: Vec::new(), buffer_at: offset, record_at: 0, salvage: false }
+        Self {
+            file,
+            seed,
+            offset,
+            buffer: Vec::new(),
+            filled: 0,
+            buffer_at: offset,
+            record_at: 0,
+            salvage: false,
+        }
     }
 
     /// Where the next step reads.
@@ -409,31 +420,25 @@ impl Scanner {
 
     /// The bytes from `at` on: `need` of them or more, fewer only before `end` and the end of the file.
     fn fill(&mut self, at: u64, need: usize, end: u64) -> io::Result<&[u8]> {
-        let buffered = self.buffer_at..self.buffer_at + self.buffer.len() as u64;
+        let buffered = self.buffer_at..self.buffer_at + self.filled as u64;
         let wanted = at + (need as u64).min(end.saturating_sub(at));
         if !(buffered.start <= at && wanted <= buffered.end) {
-            let keep =
-                if buffered.contains(&at) { (at - buffered.start) as usize } else { self.buffer.len() };
-            self.buffer.drain(..keep);
+            let passed = if buffered.contains(&at) { (at - buffered.start) as usize } else { self.filled };
+            self.buffer.copy_within(passed..self.filled, 0);
             self.buffer_at = at;
-            let had = self.buffer.len();
-            let more = (need.max(READ_BYTES) as u64).min(end.saturating_sub(at)) as usize;
+            self.filled -= passed;
+            let had = self.filled;
+            let more = ((need.max(READ_BYTES) as u64).min(end.saturating_sub(at)) as usize).max(had);
             let mut buffer = std::mem::take(&mut self.buffer);
-            buffer.resize(more.max(had), 0);
-            let read = self.read(&mut buffer[had..], at + had as u64, self.salvage);
-            let count = match read {
-                Ok(count) => count,
-                Err(error) => {
-                    buffer.truncate(had);
-                    self.buffer = buffer;
-                    return Err(error);
-                }
-            };
-            buffer.truncate(had + count);
+            if buffer.len() < more {
+                buffer.resize(more, 0);
+            }
+            let read = self.read(&mut buffer[had..more], at + had as u64, self.salvage);
             self.buffer = buffer;
+            self.filled += read?;
         }
         let from = (at - self.buffer_at) as usize;
-        let until = (self.buffer.len() as u64).min(end.saturating_sub(self.buffer_at)) as usize;
+        let until = (self.filled as u64).min(end.saturating_sub(self.buffer_at)) as usize;
         Ok(&self.buffer[from.min(until)..until])
     }
 

@@ -424,7 +424,7 @@ impl Queue for Spool {
             return Ok(());
         };
         let (origin, message) = chunk.batch.get(chunk.range.start).expect("a chunk has an event");
-        let event = (seq, &origin, message);
+        let event = (seq, origin, message);
         let set_aside = {
             let mut refused = lock(&self.refused);
             let set_aside = refused.set_aside(&*self.fs, &self.dir, self.seed, event);
@@ -452,15 +452,16 @@ fn refusal(error: &io::Error) -> Code {
 fn limited(chunk: &Chunk, from: u64, max_events: usize, max_bytes: usize) -> Chunk {
     let start = chunk.range.start + (from - chunk.first_seq) as usize;
     let most = chunk.range.end.min(start.saturating_add(max_events.max(1)));
-    let mut bytes = 0;
-    let mut end = start;
-    while end < most {
-        bytes += chunk.batch.get(end).map_or(0, |(_, message)| message.len());
-        if bytes > max_bytes && end > start {
-            break;
-        }
-        end += 1;
-    }
+    let end = if chunk.batch.range_bytes(start..most) <= max_bytes {
+        most
+    } else {
+        let mut bytes = 0;
+        let fitting = chunk.batch.range(start..most).take_while(|(_, message)| {
+            bytes += message.len();
+            bytes <= max_bytes
+        });
+        start + fitting.count().max(1)
+    };
     Chunk { first_seq: from, batch: Arc::clone(&chunk.batch), range: start..end }
 }
 

@@ -6,13 +6,10 @@ use crate::batch::Batch;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// What one message costs in memory beside its bytes: its slot in the batch.
-const SLOT_BYTES: usize = 64;
-
 /// What a batch costs in memory.
 pub fn cost_bytes(batch: &Batch, range: &Range<usize>) -> usize {
     // A part of a batch keeps the whole alive; parts are rare, and the sum over all parts is the whole again.
-    batch.size_bytes() * range.len() / batch.len().max(1) + range.len() * SLOT_BYTES
+    batch.cost_bytes() * range.len() / batch.len().max(1)
 }
 
 /// Batches in order of their sequence numbers; those that are not durable are the last ones.

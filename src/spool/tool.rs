@@ -176,7 +176,7 @@ impl Inspector {
         let mut behind = recovered.rewrite.drain(..).peekable();
         for segment in &recovered.segments {
             while let Some(chunk) = behind.next_if(|chunk| chunk.first_seq < segment.first_seq) {
-                chunk.iter().try_for_each(|(seq, origin, message)| each(seq, origin, message))?;
+                chunk.iter().try_for_each(|(seq, origin, message)| each(seq, *origin, message))?;
             }
             let seqs = segment.first_seq..=segment.last_seq;
             self.walk(segment.name, recovered.state.seed, |seq, origin, message| {
@@ -184,7 +184,7 @@ impl Inspector {
             })?;
         }
         behind.try_for_each(|chunk| {
-            chunk.iter().try_for_each(|(seq, origin, message)| each(seq, origin, message))
+            chunk.iter().try_for_each(|(seq, origin, message)| each(seq, *origin, message))
         })
     }
 

@@ -89,7 +89,7 @@ impl<W: EventWriter> Feeder<W> {
             }
             let Some(chunk) = self.queue.read_after(last, room, MAX_RAW_BYTES - raw_bytes)? else { break };
             for (seq, origin, raw) in chunk.iter() {
-                let rule = filling.event(|out| self.writer.write_event(out, seq, &origin, raw));
+                let rule = filling.event(|out| self.writer.write_event(out, seq, origin, raw));
                 if seq > self.tallied {
                     self.tallied = seq;
                     tally(&mut rules, rule);

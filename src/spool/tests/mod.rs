@@ -74,7 +74,7 @@ pub fn read_all(spool: &Spool, seq: u64) -> Vec<u64> {
     while let Some(chunk) = spool.read_after(after, 7, 300).unwrap() {
         for (seq, origin_read, message_read) in chunk.iter() {
             assert!(seq > after, "{seq} after {after}");
-            assert_eq!((origin_read, message_read), (origin(seq), &*message(seq)));
+            assert_eq!((origin_read, message_read), (&origin(seq), &*message(seq)));
             seqs.push(seq);
             after = seq;
         }
