@@ -44,6 +44,14 @@ pub fn places<const N: usize>(bytes: [u8; N], block: &[u8; BLOCK_BYTES]) -> u64 
     })
 }
 
+/// Which bytes of a block are not PRINTUSASCII (RFC 5424 section 6).
+pub fn unprintable(block: &[u8; BLOCK_BYTES]) -> u64 {
+    let (lanes, _) = block.as_chunks::<LANE_BYTES>();
+    lanes.iter().enumerate().fold(0, |places, (index, lane)| {
+        places | u64::from(Lane::new(lane).is_unprintable()) << (index * LANE_BYTES)
+    })
+}
+
 /// Looks at all blocks of `text`; behind its end there is nothing that has a mark.
 pub fn for_each(text: &[u8], mut take: impl FnMut(Marks)) {
     let (blocks, rest) = text.as_chunks::<BLOCK_BYTES>();
@@ -141,6 +149,15 @@ mod sse2 {
             })
         }
 
+        pub fn is_unprintable(self) -> u16 {
+            let delete = self.equal(0x7f);
+            // SAFETY: as in `new`.
+            bits(unsafe {
+                let blank = _mm_cmpeq_epi8(_mm_min_epu8(self.0, _mm_set1_epi8(b' '.cast_signed())), self.0);
+                _mm_or_si128(self.0, _mm_or_si128(blank, delete))
+            })
+        }
+
         fn equal(self, byte: u8) -> __m128i {
             // SAFETY: as in `new`.
             unsafe { _mm_cmpeq_epi8(self.0, _mm_set1_epi8(byte.cast_signed())) }
@@ -184,6 +201,13 @@ mod words {
             })
         }
 
+        pub fn is_unprintable(self) -> u16 {
+            self.bits(|word| {
+                let blank = zeros(word & (ONES * 0xe0)) | zeros(word ^ (ONES * u64::from(b' ')));
+                (word & HIGHS) | blank | zeros(word ^ (ONES * 0x7f))
+            })
+        }
+
         fn bits(self, look: impl Fn(u64) -> u64) -> u16 {
             let [low, high] = self.0.map(|word| gather(look(word)));
             u16::from(low) | u16::from(high) << 8
@@ -223,6 +247,7 @@ mod tests {
             let expected = Marks { escaped: bits(&block, is_escaped), high: bits(&block, |byte| byte >= 0x80) };
             let block = block.as_slice().try_into().unwrap();
             prop_assert_eq!(marks(block), expected);
+            prop_assert_eq!(unprintable(block), bits(block, |byte| !byte.is_ascii_graphic()));
             prop_assert_eq!(places([b'"', b']'], block), bits(block, |byte| byte == b'"' || byte == b']'));
         }
 
@@ -241,6 +266,7 @@ mod tests {
             let low = |bits: u64| u16::try_from(bits).unwrap();
             prop_assert_eq!(lane_of_words.is(byte), low(bits(&lane, |other| other == byte)));
             prop_assert_eq!(lane_of_words.is_high(), low(bits(&lane, |other| other >= 0x80)));
+            prop_assert_eq!(lane_of_words.is_unprintable(), low(bits(&lane, |other| !other.is_ascii_graphic())));
             prop_assert_eq!(lane_of_words.is_escaped(), low(bits(&lane, is_escaped)));
         }
 

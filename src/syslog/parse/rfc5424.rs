@@ -36,10 +36,7 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     let data = fields.rest;
     let mut strict = fields.strict
         && version == b"1"
-        && [host, app, proc_id, msg_id]
-            .iter()
-            .zip(MAX_FIELD_BYTES)
-            .all(|(field, max)| field.len() <= max && is_printable(field));
+        && [host, app, proc_id, msg_id].iter().zip(MAX_FIELD_BYTES).all(|(field, max)| field.len() <= max);
     let numbered = proc_id == b"-" || proc_id.iter().all(u8::is_ascii_digit);
     let (structured_data, body) = match StructuredData::scan(data) {
         Some(found) => {
@@ -120,7 +117,12 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The next four fields. Where single spaces separate them and they are not long, one look finds all of them.
     fn next_four(&mut self) -> Option<[&'a [u8]; 4]> {
-        self.next_four_near().or_else(|| Some([self.next()?, self.next()?, self.next()?, self.next()?]))
+        if let Some(near) = self.next_four_near() {
+            return Some(near);
+        }
+        let fields = [self.next()?, self.next()?, self.next()?, self.next()?];
+        self.strict &= fields.iter().all(|field| is_printable(field));
+        Some(fields)
     }
 
     fn next_four_near(&mut self) -> Option<[&'a [u8]; 4]> {
@@ -140,6 +142,8 @@ impl<'a> Fields<'a> {
         if start == near.len() || blanks.trailing_zeros() as usize == start {
             return None;
         }
+        let separators = block::places([b' '], near);
+        self.strict &= block::unprintable(near) & !separators & ((1 << start) - 1) == 0;
         self.rest = &self.rest[start..];
         Some(fields)
     }
