@@ -43,6 +43,10 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// syncs, to some hundreds a second.
 const SYNC_PAUSE: Duration = Duration::from_millis(2);
 
+/// So many bytes of messages are synced without waiting for the interval, like on demand: as long as they wait, what was
+/// durable before is sent, and both must fit into what the spool keeps in memory, or the uplink has to read the disk.
+const SYNC_BYTES: usize = 4 << 20;
+
 /// What the uplink says to the thread: it has read everything that is durable.
 #[derive(Debug, Default)]
 pub(super) struct Demand {
@@ -102,10 +106,11 @@ impl Intake {
             let (came, busy) = match received {
                 Ok(batch) => {
                     let (batch, busy) = self.join_waiting(batch);
+                    let bytes = batch.size_bytes();
                     if !self.append(Arc::new(batch)).await {
                         break;
                     }
-                    pace.appended();
+                    pace.appended(bytes);
                     (true, busy)
                 }
                 Err(TryRecvError::Empty) => (false, false),
@@ -213,21 +218,24 @@ struct Pace {
     /// No sync on demand comes before.
     rested: Instant,
     failed: bool,
+    /// Bytes of the messages that are not durable.
+    unsynced_bytes: usize,
 }
 
 impl Pace {
     fn new(interval: Duration) -> Self {
-        Self { interval, unsynced_since: None, rested: Instant::now(), failed: false }
+        Self { interval, unsynced_since: None, rested: Instant::now(), failed: false, unsynced_bytes: 0 }
     }
 
-    fn appended(&mut self) {
+    fn appended(&mut self, bytes: usize) {
         self.unsynced_since.get_or_insert_with(Instant::now);
+        self.unsynced_bytes += bytes;
     }
 
     /// When to sync; nothing where all is durable.
     fn due(&self, demanded: bool) -> Option<Instant> {
         let latest = self.unsynced_since? + self.interval;
-        Some(match (self.failed, demanded) {
+        Some(match (self.failed, demanded || self.unsynced_bytes >= SYNC_BYTES) {
             // Not at once, however short the interval: a disk in trouble is not to be pressed, nor the log to be filled.
             (true, _) => latest.max(self.rested),
             (false, true) => latest.min(self.rested),
@@ -240,6 +248,7 @@ impl Pace {
         let ended = Instant::now();
         self.rested = ended + if self.failed { RETRY } else { SYNC_PAUSE.max(ended - begun) };
         self.unsynced_since = self.failed.then_some(ended);
+        self.unsynced_bytes = 0;
     }
 }
 
@@ -375,21 +384,26 @@ mod tests {
         let took = Duration::from_millis(30);
         let mut pace = Pace::new(Duration::from_millis(100));
         assert_eq!(pace.due(true), None);
-        pace.appended();
+        pace.appended(0);
         let begun = Instant::now();
         assert_eq!(pace.due(true), Some(begun));
         assert_eq!(pace.due(false), Some(begun + pace.interval));
         pace.synced(begun, true);
-        pace.appended();
+        pace.appended(0);
         assert_eq!(pace.due(true), Some(begun + SYNC_PAUSE));
         tokio::time::advance(took).await;
         pace.synced(begun, true);
-        pace.appended();
+        pace.appended(0);
         assert_eq!(pace.due(true), Some(Instant::now() + took));
         pace.synced(Instant::now(), false);
         assert_eq!(pace.due(true), Some(Instant::now() + RETRY));
+        let mut pace = Pace::new(Duration::from_secs(1));
+        pace.appended(SYNC_BYTES - 1);
+        assert_eq!(pace.due(false), Some(Instant::now() + pace.interval));
+        pace.appended(1);
+        assert_eq!(pace.due(false), pace.due(true));
         let mut pace = Pace::new(Duration::ZERO);
-        pace.appended();
+        pace.appended(0);
         pace.synced(Instant::now(), false);
         assert_eq!(pace.due(false), Some(Instant::now() + RETRY));
     }
