@@ -99,10 +99,20 @@ pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
     let trimmed = skip_spaces(text);
     let (name, behind) = word(trimmed);
     let behind = skip_spaces(behind.strip_prefix(b" :").unwrap_or(behind));
+    let is_bare = !name.ends_with(b":");
     let name = name.strip_suffix(b":").unwrap_or(name);
+    let behind = tag::without_unit(behind);
+    // A TAG with a process, or an address in front of any, is none of Cisco's texts.
+    let own = tag::scan(behind).filter(|tag| {
+        is_bare && tag.colon && (tag.proc_id.is_some() && host::is_host(name) || host::is_address(name))
+    });
     if let Some(mnemonic) = tag::mnemonic(behind).filter(|_| host::is_host(name)) {
         parsed.host = Some(name);
         parsed.set_tag(mnemonic);
+    } else if let Some(found) = own {
+        parsed.rule = "rfc3164";
+        parsed.host = Some(name);
+        parsed.set_tag(found);
     } else if let Some(found) = tag::scan(trimmed) {
         parsed.set_tag(found);
     }
@@ -143,6 +153,10 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
                 return Some(&text[len..]);
             }
             let (name, rest) = word(text);
+            // What an empty or broken identifier leaves behind the sequence number.
+            if prefix.certain && name.ends_with(b":") && !name.iter().any(u8::is_ascii_alphanumeric) {
+                return Some(rest);
+            }
             // The prefix that IOS XR can be told to send is a bare name before the node.
             let name = match name.strip_suffix(b":") {
                 Some(name) => name,
@@ -165,10 +179,14 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
     }
 }
 
-/// A sequence number and its colon; says what follows.
+/// A sequence number and its colon, with a space or a timestamp's first letter or mark behind it; says what follows.
 fn sequence(text: &[u8]) -> Option<&[u8]> {
     let digits = leading_digits(text);
-    let rest = text[digits..].strip_prefix(b":").filter(|rest| rest.starts_with(b" "))?;
+    let rest = text[digits..].strip_prefix(b":").filter(|rest| match rest.first() {
+        Some(b' ') => true,
+        Some(b'*' | b'.' | b'A'..=b'Z') => moment(rest, &mut Prefix::default()).is_some(),
+        _ => false,
+    })?;
     (1..=MAX_SEQUENCE_DIGITS).contains(&digits).then_some(rest)
 }
 
@@ -187,7 +205,8 @@ fn moment<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<(When<'a>, &'a 
         [b'*' | b'.' | b'%', rest @ ..] if !rest.starts_with(b" ") => rest,
         _ => text,
     };
-    if let Some(Scanned { when, len, .. }) = scan::scan(unmarked) {
+    // None of the systems sends a time of digits alone; before a colon it is a number.
+    if let Some(Scanned { when, len, .. }) = scan::scan(unmarked).filter(|_| leading_digits(unmarked) < 8) {
         prefix.unsynchronised = text.first() == Some(&b'*');
         prefix.parts += usize::from(unmarked.len() != text.len());
         return Some((when, &unmarked[len..]));
@@ -251,7 +270,8 @@ fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<P
             && prefix.host.is_none()
             && let Some(inner) = header(skip_spaces(rest), Place::BehindHost)
         {
-            return Some(Parsed { host: inner.host.or(Some(name)), ..inner });
+            let when = if inner.when == When::Missing { when } else { inner.when };
+            return Some(Parsed { host: inner.host.or(Some(name)), when, ..inner });
         }
         let (own_host, text) = match tag::mnemonic(spaced) {
             Some(_) => (None, spaced),

@@ -22,8 +22,29 @@ fn is_name(word: &[u8]) -> bool {
         && word.iter().any(|&byte| byte.is_ascii_alphanumeric() || byte >= 0x80)
         && word.iter().all(|&byte| {
             byte.is_ascii_alphanumeric()
-                || matches!(byte, b'.' | b'-' | b'_' | b':' | b'/' | b'@' | b'%' | b'+' | 0x80..)
+                || matches!(
+                    byte,
+                    b'.' | b'-' | b'_' | b':' | b'/' | b'@' | b'%' | b'+' | b'&' | b'#' | b'~' | 0x80..
+                )
         })
+}
+
+/// Whether `word` can be a name where what follows it leaves no doubt that one stands there: Comware, VRP and others take
+/// nearly every sign in a `sysname`. Those that begin a text's own structures are left out.
+pub fn is_odd_name(word: &[u8]) -> bool {
+    word.len() <= MAX_HOST_BYTES
+        && word.first().is_some_and(|&byte| byte.is_ascii_alphanumeric() || byte >= 0x80)
+        && word.last() != Some(&b':')
+        && word.iter().all(|&byte| {
+            (byte.is_ascii_graphic() || byte >= 0x80)
+                && !matches!(byte, b'"' | b'=' | b'[' | b']' | b'{' | b'}' | b'<' | b'>' | b',' | b';' | b'|')
+        })
+}
+
+/// Whether a name has a sign that words of a text seldom have, a digit, a point, a dash or an underscore, and is no number.
+pub fn is_no_word(name: &[u8]) -> bool {
+    !name.iter().all(u8::is_ascii_digit)
+        && name.iter().any(|&byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
 /// An IPv4 or IPv6 address.

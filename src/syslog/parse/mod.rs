@@ -16,12 +16,15 @@
 //!    by a short cut (`straight`) that says what these rules would.
 //! 3. [`cisco`]: a sequence number, a name, a node or a clock's mark, each with a colon or sign of its own, in *front* of
 //!    a timestamp, an uptime or a mnemonic. Without one of these three at its end it is not taken.
-//! 4. [`payload`]: `CEF:`, `LEEF:`, a JSON object, `key=value` pairs, Palo Alto's CSV or Snare's event from the first byte on; each
-//!    begins with a sign (`|`, `{`, `=`, a date between commas) that ends what may be a TAG; `CEF:` and `LEEF:` would be
-//!    TAGs, but for the version and the bar behind them.
-//! 5. `UniFi`'s descriptor with a MAC address behind a bare name ([`rfc3164::undated`]); no TAG is followed by one. AIX's
-//!    `Message forwarded from` ([`rfc3164::forwarded`]).
-//! 6. `tag`: a TAG without any header ([`tag`]), or with an address before it ([`rfc3164::addressed`]).
+//! 4. [`payload`]: `CEF:`, `LEEF:`, a JSON object, `key=value` pairs, Palo Alto's CSV, an event of Windows as XML, `ScreenOS`' device
+//!    or Snare's event from the first byte on; each begins with a sign (`|`, `{`, `=`, a date between commas, `<Event`) that
+//!    ends what may be a TAG; `CEF:`, `LEEF:` and `ScreenOS`' name would be TAGs, but for the version and the bar, or the name
+//!    once more, behind them.
+//! 5. `UniFi`'s descriptor with a MAC address behind a bare name, or in front of a whole header ([`rfc3164::undated`]); no TAG
+//!    is followed by one. AIX's `Message forwarded from` ([`relay::forwarded`]). A name in front of the timestamp
+//!    ([`relay::preceded`]), which has no colon.
+//! 6. `tag`: a TAG without any header ([`tag`]), or with an address before it, or a name between PRI and a TAG with a process
+//!    ([`rfc3164::addressed`]). A second PRI ([`relay::wrapped`]).
 //! 7. [`RAW`]: everything else; the body is all that follows PRI.
 //!
 //! Rules look at shapes; a product's name decides only where two products send the same shape with different meanings.
@@ -32,6 +35,7 @@ pub mod cisco;
 pub mod host;
 pub mod payload;
 pub mod pri;
+pub mod relay;
 pub mod rfc3164;
 pub mod rfc5424;
 mod straight;
@@ -41,7 +45,7 @@ use super::time::When;
 pub use tag::Tag;
 
 /// Every rule with what it reads: the values of the event's `connector.parse`.
-pub const RULES: [(&str, &str); 19] = [
+pub const RULES: [(&str, &str); 21] = [
     ("rfc5424", "RFC 5424"),
     ("rfc5424-lenient", "RFC 5424 with a header or STRUCTURED-DATA that its grammar does not allow"),
     ("rfc3164", "RFC 3164 with a host"),
@@ -57,6 +61,8 @@ pub const RULES: [(&str, &str); 19] = [
     ("cef", "CEF without a header"),
     ("leef", "LEEF without a header"),
     ("palo-alto", "PAN-OS CSV without a header"),
+    ("windows-xml", "a Windows event as XML without a header"),
+    ("netscreen", "ScreenOS without a timestamp"),
     ("snare", "Snare's tab-separated event without a header"),
     ("key-value", "key=value pairs without a header"),
     ("json", "a JSON object without a header"),
@@ -143,14 +149,20 @@ fn header(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
 
 /// The rules in their order.
 fn known(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
-    rfc5424::parse(text)
-        .or_else(|| rfc3164::parse(text, has_pri))
+    if let Some(parsed) = rfc5424::parse(text) {
+        // A relay that took the message for text, and had nothing else to say of it.
+        let is_bare = parsed.app.is_none() && parsed.structured_data.is_none();
+        return is_bare.then(|| relay::wrapped(parsed.body)).flatten().or(Some(parsed));
+    }
+    rfc3164::parse(text, has_pri)
         .or_else(|| cisco::prefixed(text))
         .or_else(|| payload::bare(text))
         .or_else(|| rfc3164::undated(text))
-        .or_else(|| rfc3164::forwarded(text))
-        .or_else(|| rfc3164::addressed(text))
+        .or_else(|| relay::forwarded(text))
+        .or_else(|| relay::preceded(text))
+        .or_else(|| rfc3164::addressed(text, has_pri))
         .or_else(|| tag_only(text))
+        .or_else(|| relay::wrapped(text))
 }
 
 fn tag_only(text: &[u8]) -> Option<Parsed<'_>> {

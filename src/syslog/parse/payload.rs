@@ -3,6 +3,7 @@
 //! They are asked only for what the header does not say: the host and the timestamp.
 
 mod json;
+mod windows;
 
 use super::{Parsed, host, tag};
 use crate::syslog::time::scan::{self, Form};
@@ -18,6 +19,8 @@ pub fn bare(text: &[u8]) -> Option<Parsed<'_>> {
         b'L' if tag::is_payload(text) => "leef",
         b'{' if text.trim_ascii_end().ends_with(b"}") => "json",
         b'0'..=b'9' if palo_alto(text).is_some() => "palo-alto",
+        b'<' if windows::is_event(text) => "windows-xml",
+        _ if netscreen(text).is_some() => "netscreen",
         _ if is_key_value(text) => "key-value",
         _ if snare(text).is_some() => "snare",
         _ => return None,
@@ -28,17 +31,25 @@ pub fn bare(text: &[u8]) -> Option<Parsed<'_>> {
 /// Adds host and timestamp from the payload where the header has none.
 pub fn supplement(parsed: &mut Parsed<'_>) {
     let body = searched(parsed.body);
-    let found = match body.first() {
+    let mut found = match body.first() {
         Some(b'C') if tag::is_payload(body) => cef(body),
         Some(b'L') if tag::is_payload(body) => leef(body),
         Some(b'{') => json(body),
         Some(b'0'..=b'9') => palo_alto(body).unwrap_or_else(|| first_field(body)),
+        Some(b'<') if windows::is_event(body) => windows::event(body),
         Some(b'<') => access_point(body),
         Some(b'[') => device(body),
         Some(_) if is_key_value(body) => key_value(body),
-        Some(_) => snare(body).unwrap_or_default(),
+        Some(_) => snare(body).or_else(|| netscreen(body)).unwrap_or_default(),
         None => return,
     };
+    if parsed.host.is_none()
+        && found.host.is_none()
+        && let Some(payload) = behind_words(body).filter(|_| parsed.rule == super::RAW)
+    {
+        let inner = cef(payload);
+        found = Found { host: inner.host, when: found.when.or(inner.when) };
+    }
     if parsed.host.is_none() {
         parsed.host = found.host.filter(|name| host::is_host(name));
     }
@@ -47,6 +58,14 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
     {
         parsed.when = when;
     }
+}
+
+/// CEF behind a few words that no rule reads.
+fn behind_words(body: &[u8]) -> Option<&[u8]> {
+    /// A timestamp and two addresses.
+    const MAX_BYTES: usize = 128;
+    let at = memchr::memmem::find(&body[..body.len().min(MAX_BYTES)], b" CEF:")? + 1;
+    Some(&body[at..]).filter(|payload| tag::is_payload(payload))
 }
 
 /// Rules of a text without a header.
@@ -60,7 +79,7 @@ fn first_time(text: &[u8]) -> Option<When<'_>> {
     /// The client's address and two words stand before the brackets of the Common Log Format.
     const MAX_BYTES: usize = 128;
     if let Some(found) =
-        scan::scan(text).filter(|found| matches!(text.get(found.len), None | Some(b' ' | b':')))
+        scan::scan(text).filter(|found| matches!(text.get(found.len), None | Some(b' ' | b':' | b',')))
     {
         return Some(found.when);
     }
@@ -172,7 +191,8 @@ pub fn is_key_value(text: &[u8]) -> bool {
     key > 0 && text[0].is_ascii_alphabetic() && text.get(key) == Some(&b'=')
 }
 
-/// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, `date`, `time`, `tz`),
+/// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, else the serial number in
+/// `devid` or `device_id`; `date`, `time`, `tz`),
 /// Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall` or a serial
 /// number, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`; elsewhere
 /// `hostname` is that of a request).
@@ -180,10 +200,11 @@ fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut date, mut time, mut zone] = [None; 3];
     let mut firewall = false;
-    let mut node = None;
+    let [mut node, mut device] = [None; 2];
     let bars = body[..body.len().min(64)].contains(&b'|');
     for (key, value) in (Pairs { rest: body }) {
         match key {
+            b"device_id" | b"devid" => device = device.or(Some(value)),
             b"devname" | b"device_name" => found.host = found.host.or(Some(value)),
             b"id" => firewall |= value == b"firewall",
             b"sn" => firewall = true,
@@ -200,6 +221,10 @@ fn key_value(body: &[u8]) -> Found<'_> {
             b"timestamp" | b"ts" | b"t" => found.when = found.when.or_else(|| stamp(value)),
             _ => {}
         }
+    }
+    // Fortinet's serial number, where nothing names the device.
+    if date.is_some() && time.is_some() {
+        found.host = found.host.or(device);
     }
     found.when = found.when.or_else(|| match (date, time) {
         (Some(date), Some(time)) => date_and_time(date, time, zone),
@@ -271,6 +296,33 @@ fn is_between_pairs(byte: u8) -> bool {
     matches!(byte, b' ' | b',' | b'\t' | b';' | b'|')
 }
 
+/// Whether a text is a payload that documents its device and time, or an object.
+pub fn is_payload(text: &[u8]) -> bool {
+    tag::is_payload(text) || text.starts_with(b"{") || is_key_value(text)
+}
+
+/// Whether pairs are a device's, which programs do not log: `SonicWall`'s and Stormshield's `id=firewall`, Fortinet's `date=` and
+/// `devname=`, Sophos' `device=` and `device_name=`.
+pub fn is_device_pairs(text: &[u8]) -> bool {
+    const FIRST: [&[u8]; 6] =
+        [b"id=firewall ", b"id=\"firewall\"", b"date=", b"devname=", b"device=", b"device_name="];
+    FIRST.iter().any(|start| text.starts_with(start))
+}
+
+/// `ScreenOS` without a timestamp: `name: NetScreen device_id=name [Root]system-…`, at whose end the time may stand in
+/// parentheses.
+fn netscreen(body: &[u8]) -> Option<Found<'_>> {
+    let (name, behind) = super::word(&body[..body.len().min(300)]);
+    let name = name.strip_suffix(b":")?;
+    let said = super::word(behind.strip_prefix(b" NetScreen device_id=")?).0;
+    let when = body
+        .strip_suffix(b")")
+        .and_then(|text| text.rsplitn(2, |&byte| byte == b'(').next())
+        .and_then(|inner| scan::scan(inner).filter(|found| found.len == inner.len()))
+        .map(|found| found.when);
+    (said == name).then_some(Found { host: Some(name), when })
+}
+
 /// Snare: host, `MSWinEventLog`, criticality, source, counter, time and more, between tabs.
 fn snare(body: &[u8]) -> Option<Found<'_>> {
     // Only the first two columns decide; a name of Windows has less than 64 bytes.
@@ -329,19 +381,41 @@ fn first_field(body: &[u8]) -> Found<'_> {
 
 /// JSON whose keys a schema documents: Elastic Common Schema and Logstash (`@timestamp`, `host.name`), GELF (`version` or
 /// `short_message`, `host`, `timestamp`), Suricata's EVE (`event_type`, `host`, `timestamp`), rsyslog's `StdJSONFmt`
-/// (`fromhost`, `timereported`). Of other objects only the time is taken, as loggers name it: `time` (Go, Pino, Docker),
+/// (`fromhost`, `timereported`), syslog-ng's `format-json` (`HOST` with `DATE` or `ISODATE`), journald's export (`_HOSTNAME`,
+/// `__REALTIME_TIMESTAMP`), `NXLog` (`Hostname`, `EventTime`) and Windows' own names (`Computer` with `EventID`), osquery
+/// (`hostIdentifier`, `unixTime`), Bunyan and Pino (`hostname` with `pid` and `level`), Beats before version 7
+/// (`beat.hostname`). Of other objects only the time is taken, as loggers name it: `time` (Go, Pino, Docker),
 /// `timestamp`, `ts` (Zap, Zeek), `@t` (Serilog), `asctime` (Python), `t.$date` (`MongoDB`); a `host` may be the one that
 /// a request was for.
 fn json(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let (mut host, mut when, mut logged) = (None, None, None);
     let mut documented = false;
+    let [mut own, mut windows, mut logger, mut capital] = [None; 4];
+    let [mut is_windows, mut has_pid, mut has_level, mut has_date] = [false; 4];
     let whole = |value| scan::scan(value).filter(|found| found.len == value.len()).map(|found| found.when);
     for (depth, parent, key, value) in json::Members::new(body) {
         match (depth, key) {
             (1, b"@timestamp" | b"timereported") => found.when = stamp(value),
             (1, b"host.name" | b"fromhost") => found.host = Some(value),
             (2, b"name") if parent == b"host" => found.host = Some(value),
+            (2, b"hostname") if parent == b"beat" => own = Some(value),
+            (1, b"_HOSTNAME" | b"hostIdentifier") => own = Some(value),
+            (1, b"Hostname" | b"Computer") => windows = Some(value),
+            (1, b"hostname") => logger = Some(value),
+            (1, b"HOST") => capital = Some(value),
+            (1, b"pid") => has_pid = true,
+            (1, b"level") => has_level = true,
+            (1, b"EventID") => is_windows = true,
+            (1, b"EventTime") => {
+                is_windows = true;
+                logged = logged.or_else(|| whole(value));
+            }
+            (1, b"DATE" | b"ISODATE") => {
+                has_date = true;
+                logged = logged.or_else(|| whole(value));
+            }
+            (1, b"__REALTIME_TIMESTAMP" | b"unixTime") => logged = logged.or_else(|| whole(value)),
             (1, b"short_message" | b"event_type") => documented = true,
             (1, b"host") => host = Some(value),
             (1, b"timestamp") => when = stamp(value),
@@ -356,8 +430,11 @@ fn json(body: &[u8]) -> Found<'_> {
     } else if documented {
         found = Found { host, when };
     }
-    found.when = found.when.or(when).or(logged);
-    found
+    let named = own
+        .or(windows.filter(|_| is_windows))
+        .or(logger.filter(|_| has_pid && has_level))
+        .or(capital.filter(|_| has_date));
+    Found { host: found.host.or(named), when: found.when.or(when).or(logged) }
 }
 
 /// Palo Alto's CSV: a field for future use, time of reception, serial number, type; then, by type, the device's name.

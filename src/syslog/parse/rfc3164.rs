@@ -20,8 +20,9 @@
 
 use super::tag::{self, Tag};
 use super::{
-    Parsed, cisco, host, leading_digits, payload, pri, rfc5424, skip_spaces, straight, without_space, word,
+    Parsed, cisco, host, leading_digits, payload, relay, skip_spaces, straight, without_space, word,
 };
+use crate::syslog::block;
 use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Form, Scanned};
 
@@ -182,7 +183,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         parsed.set_tag(tag);
         return parsed;
     }
-    if let Some(parsed) = forwarded(text) {
+    if let Some(parsed) = relay::forwarded(text) {
         return parsed;
     }
     if is_own_word(text) {
@@ -207,12 +208,37 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
             || (host::is_host(name)
                 && (cisco::follows(skip_spaces(behind))
                     || cisco::is_task(skip_spaces(behind))
+                    || tag::is_bare_mnemonic(skip_spaces(behind))
                     || is_own_tag(name, behind)));
         if !is_host {
             return without_host("rfc3164-no-host");
         }
         let name = host::without_port(name).filter(|_| !host::is_address(name)).unwrap_or(name);
         return behind_host(name, behind, rule_of(form), place);
+    }
+    // Voice over IP phones of Polycom set their MAC address off with a bar.
+    if let [mac @ .., b'|'] = &first[..first.len().min(13)]
+        && is_mac(mac)
+    {
+        return Parsed { host: Some(mac), ..Parsed::new(rule_of(form), &text[13..]) };
+    }
+    // SECUI puts an event and the device's address in brackets each.
+    if let Some(event) = enclosed(first)
+        && !host::is_address(event)
+        && let (address, rest) = word(skip_spaces(behind))
+        && let Some(address) = enclosed(address).filter(|address| host::is_address(address))
+    {
+        let program = Tag { text: event, app: event, proc_id: None, body: without_space(rest), colon: false };
+        let mut parsed = Parsed { host: Some(address), ..Parsed::new(rule_of(form), text) };
+        parsed.set_tag(program);
+        return parsed;
+    }
+    // A relay that puts no host in front of a whole message of RFC 5424.
+    if place != Place::Inner
+        && first == b"1"
+        && let Some(inner) = relay::relayed(text, None)
+    {
+        return inner;
     }
     // A comma sets the host off from a list of pairs.
     if let Some(comma) = memchr::memchr(b',', first)
@@ -235,7 +261,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
     // Endpoint Protection has put its own name where the host stands, and the host where the TAG does.
     if first == b"SymantecServer"
-        && let (name, text) = word(skip_spaces(behind))
+        && let (name, text) = skip_spaces(behind).split_at(block::find([b' ', b','], skip_spaces(behind)))
         && let Some(name) = name.strip_suffix(b":").filter(|name| host::is_host(name))
     {
         let program = Tag { text: first, app: first, proc_id: None, body: without_space(text), colon: false };
@@ -273,6 +299,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if let Some(name) = node_name(first).filter(|_| tag::scan(skip_spaces(behind)).is_some()) {
         return behind_host(name, behind, rule_of(form), place);
     }
+    if host::is_odd_name(first) && is_mnemonic_or_process(skip_spaces(behind)) {
+        return behind_host(first, behind, rule_of(form), place);
+    }
     without_host("rfc3164-no-host")
 }
 
@@ -282,6 +311,26 @@ fn is_own_tag(name: &[u8], behind: &[u8]) -> bool {
     let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
     let tag = tag::scan(skip_spaces(behind));
     name != b"kernel" && tag.is_some_and(|tag| tag.colon && tag.proc_id.is_some_and(is_number))
+}
+
+/// Whether a mnemonic, Comware's `%%10…` or a TAG with a process begins here: each has a host in front of it.
+fn is_mnemonic_or_process(text: &[u8]) -> bool {
+    let numeric = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
+    tag::scan(text).is_some_and(|tag| {
+        tag.text.starts_with(b"%%")
+            || tag::mnemonic(text).is_some()
+            || tag.colon && tag.proc_id.is_some_and(numeric)
+    })
+}
+
+/// What stands between two brackets that hold the whole word.
+fn enclosed(word: &[u8]) -> Option<&[u8]> {
+    word.strip_prefix(b"[")?.strip_suffix(b"]").filter(|inner| !inner.is_empty() && !inner.contains(&b'['))
+}
+
+/// Twelve hexadecimal digits.
+fn is_mac(text: &[u8]) -> bool {
+    text.len() == 12 && text.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Whether a TAG or a payload makes a host of the word before it. A sentence's first word, with a capital and without a digit
@@ -295,7 +344,15 @@ fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
     let sentence = word[0].is_ascii_uppercase() && word[1..].iter().all(u8::is_ascii_lowercase);
     tag::scan(text).is_some_and(|tag| !sentence || tag.proc_id.is_some())
         || tag::is_payload(text)
+        || payload::is_device_pairs(text)
+        || is_kernel(text)
         || is_own_word(text)
+}
+
+/// The kernel's seconds since it started, without a colon before them.
+fn is_kernel(text: &[u8]) -> bool {
+    let inner = text.strip_prefix(b"kernel [").map(skip_spaces);
+    inner.is_some_and(|inner| matches!(inner[leading_digits(inner)..], [b'.', b'0'..=b'9', ..]))
 }
 
 /// What follows the client in the logs of web servers and proxies: a time in brackets, at once or behind the two words of
@@ -387,11 +444,11 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, place: 
         if let Some(inner) = cisco::relayed(&parsed, text) {
             return inner;
         }
-        if let Some(inner) = relayed(text) {
+        if let Some(inner) = relay::relayed(text, Some(name)) {
             return inner;
         }
     }
-    if let Some(inner) = forwarded(text) {
+    if let Some(inner) = relay::forwarded(text) {
         return inner;
     }
     if is_own_word(text) {
@@ -413,7 +470,7 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, place: 
 
 /// Takes the TAG at the start of `text`, also where a severity (F5), facility and severity (AIX), an address, the host once
 /// more (`UniFi`), or a serial number (`WatchGuard`) stands before it.
-fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
+pub(super) fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
     let text = skip_spaces(text);
     let (first, behind) = word(text);
     let behind = skip_spaces(behind);
@@ -436,9 +493,10 @@ fn is_same_host(host: &[u8], word: &[u8]) -> bool {
     word.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest[0] == b'.')
 }
 
-/// A severity as logging libraries write it.
+/// A severity as logging libraries write it, with capitals.
 pub(super) fn is_level_in_capitals(word: &[u8]) -> bool {
-    word.iter().all(u8::is_ascii_uppercase) && LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))
+    word.first().is_some_and(u8::is_ascii_uppercase)
+        && LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))
 }
 
 /// `user.notice`: facility and severity as `BusyBox` and `AlliedWare` write them.
@@ -469,21 +527,6 @@ fn without_parenthesis(text: &[u8]) -> &[u8] {
     if first.starts_with(b"(") && first.ends_with(b")") { skip_spaces(behind) } else { text }
 }
 
-/// AIX: a relay that names the origin in the text.
-pub fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
-    let rest = text.strip_prefix(b"Message forwarded from ")?;
-    let (name, behind) = word(rest);
-    let name = name.strip_suffix(b":")?;
-    if !host::is_host(name) {
-        return None;
-    }
-    let mut parsed = Parsed { host: Some(name), ..Parsed::new("aix", without_space(behind)) };
-    if !is_own_word(parsed.body) {
-        set_tag(&mut parsed, behind);
-    }
-    Some(parsed)
-}
-
 /// What syslog daemons write for themselves, without a host before it: how it begins.
 pub(super) const OWN_WORDS: [&[u8]; 8] = [
     b"last message repeated ",
@@ -501,34 +544,36 @@ pub fn is_own_word(text: &[u8]) -> bool {
     OWN_WORDS.iter().any(|start| text.starts_with(start))
 }
 
-/// A second complete header, timestamp, host and TAG, behind a relay's.
-fn relayed(text: &[u8]) -> Option<Parsed<'_>> {
-    // The relay took the message for text, PRI and all.
-    let text = match pri::take(text) {
-        inner if text.starts_with(b"<") && inner.text.len() < text.len() => inner.text,
-        _ => text,
-    };
-    if let Some(inner) = rfc5424::parse(text).filter(|inner| inner.rule == "rfc5424") {
-        return Some(Parsed { rule: "relayed", ..inner });
-    }
-    let scanned = scan::scan(text)?;
-    let inner = header(text, &scanned, Place::Inner)?;
-    let complete = inner.host.is_some() && inner.tag.is_some();
-    complete.then(|| Parsed { rule: if inner.rule == "cisco" { "cisco" } else { "relayed" }, ..inner })
-}
-
-/// An address and a TAG without a timestamp: other words before a TAG are text.
-pub fn addressed(text: &[u8]) -> Option<Parsed<'_>> {
+/// An address and a TAG without a timestamp. Other words before a TAG are text, but for a name that is no word between PRI
+/// and a TAG with a process, or topics of `MikroTik`.
+pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     let (name, behind) = word(text);
-    let tag = tag::scan(skip_spaces(behind)).filter(|_| host::is_address(name))?;
+    let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
+    let tag = tag::scan(skip_spaces(behind)).filter(|tag| {
+        host::is_address(name)
+            || has_pri
+                && host::is_host(name)
+                && host::is_no_word(name)
+                && name[0].is_ascii_alphanumeric()
+                && (tag.colon && tag.proc_id.is_some_and(is_number) || tag.is_topics())
+    })?;
     let mut parsed = Parsed { host: Some(name), ..Parsed::new("tag", text) };
     parsed.set_tag(tag);
     Some(parsed)
 }
 
-/// `UniFi` without a timestamp: a host, a descriptor, a TAG.
+/// `UniFi` without a timestamp: a host, a descriptor, a TAG; or the descriptor of a switch, `mac,model-version`, in front of a
+/// whole header.
 pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     let (name, behind) = word(text);
+    // A switch puts address and model in front of a whole header.
+    if let Some(comma) = memchr::memchr(b',', name)
+        && is_mac(&name[..comma])
+        && let Some(scanned) = scan::scan(skip_spaces(behind))
+    {
+        let inner = header(skip_spaces(behind), &scanned, Place::First)?;
+        return Some(Parsed { rule: "unifi", ..inner });
+    }
     let rest = descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?;
     let mut parsed = Parsed { host: Some(name), ..Parsed::new("unifi", without_space(rest)) };
     set_tag(&mut parsed, rest);
@@ -545,9 +590,8 @@ fn descriptor(text: &[u8]) -> Option<&[u8]> {
     }
     let (first, behind) = word(text);
     let mut parts = first.strip_suffix(b":")?[..].splitn(3, |&byte| byte == b',');
-    let is_address = |part: &[u8]| part.len() == 12 && part.iter().all(u8::is_ascii_hexdigit);
     let has_address = match (parts.next()?, parts.next()?, parts.next()) {
-        (address, _, None) | (_, address, Some(_)) => is_address(address),
+        (address, _, None) | (_, address, Some(_)) => is_mac(address),
     };
     (first.len() <= MAX_BYTES && has_address).then_some(behind)
 }

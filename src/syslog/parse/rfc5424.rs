@@ -33,6 +33,12 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
         return None;
     }
     let [host, app, proc_id, msg_id] = fields.next_four()?;
+    // A date for APP-NAME: the header is a relay's, and what it took for fields is another, which other rules read.
+    if matches!(app, [a, .., b'-' | b'/', _, _] if app.len() == 10 && a.is_ascii_digit())
+        && scan::scan(after(text, app)).is_some()
+    {
+        return None;
+    }
     let data = fields.rest;
     let mut strict = fields.strict
         && version == b"1"
@@ -70,6 +76,12 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
         structured_data,
         ..Parsed::new(rule, body)
     })
+}
+
+/// What begins with a field of `text`.
+fn after<'a>(text: &'a [u8], field: &[u8]) -> &'a [u8] {
+    let at = memchr::memmem::find(text, field).unwrap_or(text.len());
+    &text[at..]
 }
 
 /// PRINTUSASCII, which fields and names are made of.

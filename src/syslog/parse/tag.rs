@@ -33,6 +33,11 @@ impl<'a> Tag<'a> {
         let proc_id = proc_id.filter(|proc_id| !proc_id.is_empty());
         Self { text, app, proc_id, body: without_space(rest), colon }
     }
+
+    /// Whether it is a list of topics, as `MikroTik` sends it.
+    pub fn is_topics(&self) -> bool {
+        !self.colon && self.text.contains(&b',')
+    }
 }
 
 /// A TAG at the start of `text`.
@@ -200,6 +205,26 @@ fn words(text: &[u8]) -> Option<Tag<'_>> {
     let end = open + 1 + digits;
     (digits > 0 && text.get(end..end + 2)? == b"]:")
         .then(|| Tag::new(&text[..=end], program, Some(&text[open + 1..end]), &text[end + 2..], true))
+}
+
+/// Without the unit of a stack (`%STKUNIT0-M:CP`) that Force10 and Dell put in front of a mnemonic.
+pub fn without_unit(text: &[u8]) -> &[u8] {
+    let Some(rest) = text.strip_prefix(b"%STKUNIT") else { return text };
+    let (unit, behind) = word(&rest[..rest.len().min(16)]);
+    let behind = &rest[unit.len()..][usize::from(!behind.is_empty())..];
+    if mnemonic(behind).is_some() { behind } else { text }
+}
+
+/// A mnemonic that lacks the sign (Raisecom): `SSH-SERVER-5-PASSWORD_OK:`, in capitals and before a colon.
+pub fn is_bare_mnemonic(text: &[u8]) -> bool {
+    let is_one =
+        |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+    let len = text.iter().take(MAX_TAG_BYTES).take_while(|byte| is_one(byte)).count();
+    let mut parts = text[..len].split(|&byte| byte == b'-');
+    text.get(len) == Some(&b':')
+        && parts.next().is_some_and(|first| first.first().is_some_and(u8::is_ascii_uppercase))
+        && parts.any(|part| matches!(part, [b'0'..=b'7']))
+        && parts.next().is_some_and(|last| !last.is_empty())
 }
 
 /// `%FACILITY-SEVERITY-MNEMONIC`, with subfacilities or a message class between, before a colon or a space.

@@ -211,26 +211,29 @@ fn part() -> impl Strategy<Value = String> {
 type Rule = fn(&[u8], bool) -> Option<Parsed<'_>>;
 
 /// The rules in their order, as [`known`] tries them.
-const ORDER: [(&str, Rule); 8] = [
-    ("rfc5424", |text, _| rfc5424::parse(text)),
+const ORDER: [(&str, Rule); 10] = [
+    ("rfc5424", |text, has_pri| rfc5424::parse(text).and_then(|_| known(text, has_pri))),
     ("rfc3164", rfc3164::parse),
     ("cisco", |text, _| cisco::prefixed(text)),
     ("payload", |text, _| payload::bare(text)),
     ("undated", |text, _| rfc3164::undated(text)),
-    ("forwarded", |text, _| rfc3164::forwarded(text)),
-    ("addressed", |text, _| rfc3164::addressed(text)),
+    ("forwarded", |text, _| relay::forwarded(text)),
+    ("preceded", |text, _| relay::preceded(text)),
+    ("addressed", rfc3164::addressed),
     ("tag", |text, _| tag_only(text)),
+    ("wrapped", |text, _| relay::wrapped(text)),
 ];
 
 /// Which rules would accept the same message, and why the first of them is right. Whatever the corpus shows beyond these
 /// is a rule that swallows another one's messages.
-const BOTH: [(&str, &str, &str); 2] = [
+const BOTH: [(&str, &str, &str); 3] = [
     (
         "rfc5424",
         "rfc3164",
         "a version in front of the timestamp is read there too, where the fields behind it are too few",
     ),
     ("cisco", "tag", "a name with a colon is a TAG, unless a task, timestamp and mnemonic follow it"),
+    ("payload", "tag", "a name with a colon is a TAG, unless ScreenOS says it once more as the device's"),
 ];
 
 #[test]

@@ -320,6 +320,45 @@ pub fn abbreviation_minutes(name: &[u8]) -> Option<i32> {
         b"PST" | b"AKDT" => -480,
         b"AKST" => -540,
         b"HST" => -600,
+        _ => return rare_abbreviation_minutes(capitals),
+    })
+}
+
+/// Whether an abbreviation is rare enough to be more often a name or a word: a zone only where its place proves it.
+pub fn is_rare_abbreviation(name: &[u8]) -> bool {
+    let mut capitals = [0; 4];
+    let Some(capitals) = capitals.get_mut(..name.len()) else { return false };
+    capitals.copy_from_slice(name);
+    capitals.make_ascii_uppercase();
+    rare_abbreviation_minutes(capitals).is_some()
+}
+
+/// Minutes east of UTC, as the tz database gives or gave the abbreviation to one zone.
+fn rare_abbreviation_minutes(capitals: &[u8]) -> Option<i32> {
+    Some(match capitals {
+        b"WAT" => 60,
+        b"CAT" => 120,
+        b"EAT" | b"IDT" => 180,
+        b"IRST" => 210,
+        b"GST" | b"AZT" | b"SAMT" => 240,
+        b"UZT" | b"YEKT" => 300,
+        b"NPT" => 345,
+        b"BDT" | b"OMST" => 360,
+        b"MMT" => 390,
+        b"ICT" | b"WIB" | b"NOVT" | b"KRAT" => 420,
+        b"MYT" | b"WITA" | b"IRKT" | b"ULAT" => 480,
+        b"WIT" | b"YAKT" => 540,
+        b"ACST" => 570,
+        b"VLAT" | b"CHST" => 600,
+        b"ACDT" => 630,
+        b"MAGT" => 660,
+        b"ART" | b"UYT" | b"CLST" => -180,
+        b"NDT" => -150,
+        b"NST" => -210,
+        b"CLT" | b"BOT" | b"VET" => -240,
+        b"COT" | b"PET" | b"ECT" => -300,
+        b"HDT" => -540,
+        b"SST" => -660,
         _ => return None,
     })
 }

@@ -3,9 +3,11 @@
 //! A form is recognised by its shape alone; whether its numbers name a possible moment is judged later, so that an hour
 //! 24 costs a message its timestamp but not its host. Recognised are
 //!
-//! - RFC 3339 and what is sent for it: a space or another sign for `T`, no zone, a zone behind a space, slashes;
+//! - RFC 3339 and what is sent for it: a space, a comma or another sign for `T`, no zone, a zone behind a space, in parentheses or
+//!   as a name right behind the time, slashes, one digit for month, day or hour;
 //! - the BSD form of RFC 3164, `Mmm dd hh:mm:ss`, with fractions, with a year before or behind the time, with a zone or an
 //!   offset, with AM or PM, with a weekday before it, without seconds, with the abbreviated months of neighbouring languages;
+//! - `Mmm-dd-YYYY` and `Mmm/dd/YYYY` (`RouterOS`), `dd Mmm` (Redis), whole weekdays (RFC 850), `yymmdd` (`MySQL` before 5.7);
 //! - `YYYY Mmm dd` (NX-OS), `YYYY-Mmm-dd`, `dd Mmm YYYY`, `ddMmmYYYY` (Check Point), `dd/Mmm/YYYY:hh:mm:ss` (web servers),
 //!   `mm/dd/YYYY:hh:mm:ss` and `YYYY/mm/dd:hh:mm:ss` (`NetScaler`), `dd.mm.YYYY` (German), `dd-mm-YYYY` (Radware),
 //!   `mm/dd/yy` (VOSS, Snort) and `dd.mm.yy`, `YYYY:mm:dd-hh:mm:ss` (Sophos UTM), `YYYYmmddThhmmss` and the same digits without
@@ -14,11 +16,15 @@
 //! - seconds, milli-, micro- and nanoseconds since 1970, and TAI64N.
 //!
 //! Numbers between slashes or dashes are an order of month and day that senders do not agree on: between slashes the month
-//! comes first, between dashes the day, unless the first or the second cannot be a month.
+//! comes first, between dashes the day, unless the first or the second cannot be a month. A first number of two digits that
+//! can be no month is the year (Spark) where the last is too small for the year of a log.
 
 mod common;
+mod zones;
 
 use super::{Stamp, When, Zone};
+pub use zones::zone;
+use zones::{glued, offset, spaced};
 
 /// The shape of a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +54,9 @@ pub struct Scanned<'a> {
 
 /// Seconds since 1970 that are a time: since 2001 and until 2100. Other numbers of that length are serial numbers.
 const EPOCH_SECONDS: std::ops::Range<i64> = 978_307_200..4_102_444_800;
+
+/// A year of two digits below this one is a day's number where the first number can be no month.
+const OLDEST_SHORT_YEAR: u8 = 13;
 
 /// Minutes of an offset that no zone has.
 const NO_OFFSET: i32 = 24 * 60;
@@ -103,9 +112,11 @@ fn numeric(text: &[u8]) -> Option<Scanned<'_>> {
         1 | 2 => day_first(text, digits),
         4 => match text.get(4)? {
             b'-' | b'/' | b':' | b'.' => iso(text),
+            b' ' if text.get(5).is_some_and(u8::is_ascii_digit) => iso(text),
             b' ' => year_then_month_name(text, b' '),
             _ => None,
         },
+        6 => short(text),
         8 | 14 => compact(text, digits),
         10 | 13 | 16 | 19 => epoch(text, digits),
         _ => None,
@@ -119,26 +130,31 @@ fn iso(text: &[u8]) -> Option<Scanned<'_>> {
     if text.get(5)?.is_ascii_alphabetic() {
         return year_then_month_name(text, separator);
     }
-    let month = number(text.get(5..7)?)?;
-    if *text.get(7)? != separator {
-        return None;
-    }
-    let day = number(text.get(8..10)?)?;
-    let between = *text.get(10)?;
-    if !matches!(between, b'T' | b't' | b' ' | b'_' | b'-' | b':') {
-        return None;
-    }
-    // MariaDB fills the hour with a space, Gin puts a dash between spaces.
-    let at = match text.get(11)? {
-        b' ' if between == b' ' => 12,
-        b'-' if between == b' ' && text.get(12) == Some(&b' ') => 13,
-        _ => 11,
+    // Between colons a single digit would be a group of an IPv6 address, between spaces a number of a text.
+    let digits = |at: usize| {
+        text.get(at..)
+            .map(leading_digits)
+            .filter(|&len| len == 2 || len == 1 && !matches!(separator, b':' | b' '))
     };
-    let clock = Clock::scan(text, at)?;
-    let glued = offset(&text[clock.end..]);
+    let month_end = 5 + digits(5)?;
+    let month = number(&text[5..month_end])?;
+    if *text.get(month_end)? != separator {
+        return None;
+    }
+    let day_end = month_end + 1 + digits(month_end + 1)?;
+    let day = number(&text[month_end + 1..day_end])?;
+    let between = *text.get(day_end)?;
+    let at = clock_start(text, day_end)?;
+    // Db2 puts points into the time of day behind a dash.
+    let clock = if between == b'-' && text.get(at + 2) == Some(&b'.') {
+        Clock::scan_with(text, at, b'.')?
+    } else {
+        Clock::scan(text, at)?
+    };
+    let glued = glued(&text[clock.end..]);
     let (zone, end, as_rfc) = match glued {
         Some((zone, len, as_rfc)) => (zone, clock.end + len, as_rfc),
-        None => match spaced_zone(&text[clock.end..]) {
+        None => match spaced(&text[clock.end..]) {
             Some((zone, len)) => (zone, clock.end + len, false),
             None => (Zone::Unnamed, clock.end, false),
         },
@@ -157,19 +173,34 @@ fn iso(text: &[u8]) -> Option<Scanned<'_>> {
     })
 }
 
+/// `yymmdd hh:mm:ss`, as `MySQL` wrote it before its version 5.7: the hour may be padded with a space.
+fn short(text: &[u8]) -> Option<Scanned<'_>> {
+    let part = |at: usize| number(&text[at..at + 2]);
+    let at = 7 + usize::from(text.get(7) == Some(&b' '));
+    let clock = Clock::scan(text, at).filter(|clock| text[6] == b' ' && clock.end - at >= 7)?;
+    let stamp =
+        clock.stamp(Some(2000 + part(0)?.cast_signed()), part(2)? as u8, part(4)? as u8, Zone::Unnamed);
+    // Six digits are a serial number where they name no day.
+    (stamp.is_valid() && ends_word(text.get(clock.end))).then_some(Scanned {
+        when: When::Civil(stamp),
+        form: Form::IsoLike,
+        len: clock.end,
+    })
+}
+
 /// `YYYYmmddThhmmss` with an optional fraction and zone; a space or nothing for `T`, colons in the time of day.
 fn compact(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
     let year = plausible_year(&text[..4])?;
     let (month, day) = (number(&text[4..6])? as u8, number(&text[6..8])? as u8);
     let time = if digits == 14 { 8 } else { 9 };
-    if digits == 8 && !matches!(text.get(8)?, b'T' | b' ') {
+    if digits == 8 && !matches!(text.get(8)?, b'T' | b' ' | b'-') {
         return None;
     }
-    // Eight digits and a space begin other texts as well: there the time of day has its colons.
+    // Eight digits and a space or a dash begin other texts as well: there the time of day has its colons.
     let clock = if digits == 8 && leading_digits(&text[9..]) == 2 {
         Clock::scan(text, time)?
     } else {
-        if leading_digits(&text[time..]) != 6 || text[8] == b' ' {
+        if leading_digits(&text[time..]) != 6 || matches!(text[8], b' ' | b'-') {
             return None;
         }
         let part = |at: usize| number(&text[time + at..time + at + 2]).map(|value| value as u8);
@@ -241,8 +272,20 @@ fn day_first(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
     }
     let at = digits + 1;
     if let Some((month, len)) = month_name(text.get(at..)?) {
-        return (*text.get(at + len)? == separator)
-            .then(|| year_and_clock(text, at + len + 1, month, first))?;
+        if *text.get(at + len)? != separator {
+            return None;
+        }
+        let at = at + len + 1;
+        return match leading_digits(text.get(at..)?) {
+            4 => year_and_clock(text, at, month, first),
+            // Two digits and another separator are a year's, two and a colon an hour's.
+            2 if separator != b' ' && text.get(at + 2) != Some(&b':') => {
+                let year = 2000 + number(&text[at..at + 2])?.cast_signed();
+                finish(text, clock_start(text, at + 2)?, Some(year), month, first)
+            }
+            2 if separator == b' ' => finish(text, at, None, month, first),
+            _ => None,
+        };
     }
     let len = leading_digits(&text[at..]);
     if separator == b' ' || !(1..=2).contains(&len) {
@@ -263,8 +306,12 @@ fn day_first(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
             Some(Scanned { when, form: Form::BsdLike, len: clock.end })
         }
         (b'/' | b'.', next) if next == separator && leading_digits(&text[at + 1..]) == 2 => {
-            let year = 2000 + number(&text[at + 1..at + 3])?.cast_signed();
-            matches!(text.get(at + 3)?, b' ' | b'-').then(|| finish(text, at + 4, Some(year), month, day))?
+            let third = number(&text[at + 1..at + 3])? as u8;
+            // Hadoop and Spark begin with the year.
+            let begins_with_year =
+                separator == b'/' && first >= OLDEST_SHORT_YEAR && third < OLDEST_SHORT_YEAR;
+            let (year, day) = if begins_with_year { (first, third) } else { (third, day) };
+            finish(text, clock_start(text, at + 3)?, Some(2000 + i32::from(year)), month, day)
         }
         (_, next) if next == separator => year_and_clock(text, at + 1, month, day),
         _ => None,
@@ -277,8 +324,7 @@ fn year_and_clock(text: &[u8], at: usize, month: u8, day: u8) -> Option<Scanned<
         return None;
     }
     let year = plausible_year(&text[at..at + 4])?;
-    matches!(text.get(at + 4)?, b' ' | b':' | b'-' | b'T')
-        .then(|| finish(text, at + 5, Some(year), month, day))?
+    finish(text, clock_start(text, at + 4)?, Some(year), month, day)
 }
 
 /// A month's or a weekday's name first.
@@ -288,6 +334,15 @@ fn named(text: &[u8]) -> Option<Scanned<'_>> {
         let scanned = scan_after_weekday(&text[skip..])?;
         return Some(Scanned { form: Form::BsdLike, len: skip + scanned.len, ..scanned });
     };
+    // RouterOS and others put a sign between month, day and year.
+    if let Some(&separator @ (b'-' | b'/')) = text.get(len) {
+        let (day, at) = day_of_month(text, len + 1)?;
+        return if text.get(at) == Some(&separator) {
+            year_and_clock(text, at + 1, month, day)
+        } else {
+            finish(text, spaces(text, at)?, None, month, day)
+        };
+    }
     let at = spaces(text, len)?;
     let (day, at) = day_of_month(text, at)?;
     // A comma is sent behind the day where a year follows.
@@ -296,8 +351,7 @@ fn named(text: &[u8]) -> Option<Scanned<'_>> {
     if leading_digits(&text[at..]) == 4
         && let Some(year) = plausible_year(&text[at..at + 4])
     {
-        let at = spaces(text, at + 4)?;
-        return finish(text, at, Some(year), month, day);
+        return finish(text, clock_start(text, at + 4)?, Some(year), month, day);
     }
     finish(text, at, None, month, day)
 }
@@ -322,14 +376,14 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
     } else {
         Form::BsdLike
     };
-    if let Some((glued, len, _)) = offset(&text[end..]) {
-        zone = glued;
+    if let Some((sent, len, _)) = glued(&text[end..]) {
+        zone = sent;
         end += len;
         form = Form::BsdLike;
     }
     for _ in 0..2 {
         if zone == Zone::Unnamed
-            && let Some((named, len)) = spaced_zone(&text[end..])
+            && let Some((named, len)) = spaced(&text[end..])
         {
             zone = named;
             end += len;
@@ -337,7 +391,7 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
         }
         // CatOS sends the zone's name and its offset.
         if matches!(zone, Zone::Name(_))
-            && let Some((offset @ Zone::Offset(_), len)) = spaced_zone(&text[end..])
+            && let Some((offset @ Zone::Offset(_), len)) = spaced(&text[end..])
         {
             zone = offset;
             end += len;
@@ -353,6 +407,15 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
             form = Form::BsdLike;
         }
     }
+    // ZoneMinder puts the fraction behind the zone.
+    let fraction = match text[end..].strip_prefix(b".") {
+        Some(rest) if zone != Zone::Unnamed && clock.fraction.is_empty() => {
+            let digits = leading_digits(rest);
+            end += 1 + digits;
+            &rest[..digits]
+        }
+        _ => clock.fraction,
+    };
     // VOSS puts a colon before the zone.
     if zone == Zone::Unnamed
         && text.get(end) == Some(&b':')
@@ -367,7 +430,21 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
     if zone != Zone::Unnamed && text[end..].starts_with(b" DST ") {
         end += 4;
     }
-    Some(Scanned { when: When::Civil(clock.stamp(year, month, day, zone)), form, len: end })
+    let stamp = Stamp { fraction, ..clock.stamp(year, month, day, zone) };
+    Some(Scanned { when: When::Civil(stamp), form, len: end })
+}
+
+/// Steps over what stands between a date and a time of day.
+fn clock_start(text: &[u8], at: usize) -> Option<usize> {
+    match *text.get(at)? {
+        b'T' | b't' | b'_' | b'-' | b':' | b'|' => Some(at + 1),
+        b',' => Some(at + 1 + usize::from(text.get(at + 1) == Some(&b' '))),
+        _ => {
+            // MariaDB fills the hour with a space, Gin puts a dash between spaces, Kibana another sign.
+            let at = spaces(text, at)?;
+            Some(if matches!(text.get(at..at + 2), Some(b"- " | b"@ ")) { at + 2 } else { at })
+        }
+    }
 }
 
 /// `hh:mm:ss` with an optional fraction and AM or PM; `hh:mm` where a word ends behind it.
@@ -383,6 +460,11 @@ struct Clock<'a> {
 
 impl<'a> Clock<'a> {
     fn scan(text: &'a [u8], at: usize) -> Option<Self> {
+        Self::scan_with(text, at, b':')
+    }
+
+    /// The same with another sign for the colon.
+    fn scan_with(text: &'a [u8], at: usize, colon: u8) -> Option<Self> {
         let hour_digits = leading_digits(text.get(at..)?);
         if !(1..=2).contains(&hour_digits) {
             return None;
@@ -390,12 +472,14 @@ impl<'a> Clock<'a> {
         let hour = number(&text[at..at + hour_digits])? as u8;
         let at = at + hour_digits;
         let rest = text.get(at..at + 3)?;
-        if rest[0] != b':' {
+        if rest[0] != colon {
             return None;
         }
         let minute = number(&rest[1..3])? as u8;
         let (second, end, plain) = match text.get(at + 3) {
-            Some(b':') => (number(text.get(at + 4..at + 6)?)? as u8, at + 6, hour_digits == 2),
+            Some(&sign) if sign == colon => {
+                (number(text.get(at + 4..at + 6)?)? as u8, at + 6, hour_digits == 2 && colon == b':')
+            }
             None | Some(b' ' | b']' | b'Z' | b'+' | b'-') if hour_digits == 2 => (0, at + 3, false),
             _ => return None,
         };
@@ -423,15 +507,23 @@ impl<'a> Clock<'a> {
             self.plain &= point == b'.' && digits > 0;
             self.fraction = &text[self.end + 1..self.end + 1 + digits];
             self.end += 1 + digits;
+            // VRP counts the messages of one millisecond behind another point.
+            if point == b'.' && digits == 3 && text.get(self.end) == Some(&b'.') {
+                let count = leading_digits(&text[self.end + 1..]);
+                if count > 0 && text.get(self.end + 1 + count) == Some(&b' ') {
+                    self.end += 1 + count;
+                    self.plain = false;
+                }
+            }
         }
     }
 
     fn scan_half_of_day(&mut self, text: &'a [u8]) {
-        let Some([b' ', half @ (b'A' | b'P' | b'a' | b'p'), b'M' | b'm']) = text.get(self.end..self.end + 3)
-        else {
+        let start = self.end + usize::from(text.get(self.end) == Some(&b' '));
+        let Some([half @ (b'A' | b'P' | b'a' | b'p'), b'M' | b'm']) = text.get(start..start + 2) else {
             return;
         };
-        let mut behind = self.end + 3;
+        let mut behind = start + 2;
         let mut fraction = self.fraction;
         // Unified CM puts the fraction behind it.
         if text.get(behind) == Some(&b'.') {
@@ -481,64 +573,6 @@ impl Stamp<'_> {
     }
 }
 
-/// `Z`, `+hh:mm`, `+hhmm`, `+hh` at the start of `text`: the zone, its length, and whether RFC 3339 writes it so.
-fn offset(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
-    match text.first()? {
-        b'Z' if !text.get(1).is_some_and(u8::is_ascii_alphanumeric) => Some((Zone::Offset(0), 1, true)),
-        b'z' if !text.get(1).is_some_and(u8::is_ascii_alphanumeric) => Some((Zone::Offset(0), 1, false)),
-        sign @ (b'+' | b'-') => {
-            let digits = leading_digits(&text[1..]);
-            let (hours, minutes, len, exact) = match digits {
-                4 => (&text[1..3], &text[3..5], 5, false),
-                2 if text.get(3) == Some(&b':') && leading_digits(&text[4..]) == 2 => {
-                    (&text[1..3], &text[4..6], 6, true)
-                }
-                1 | 2 => (&text[1..=digits], &text[..0], 1 + digits, false),
-                _ => return None,
-            };
-            if !ends_word(text.get(len)) && !matches!(text.get(len), Some(b'(' | b'"')) {
-                return None;
-            }
-            let hours = number(hours)?.cast_signed();
-            let minutes = if minutes.is_empty() { 0 } else { number(minutes)?.cast_signed() };
-            // An offset that cannot be makes the whole timestamp unreadable, like any other number in it.
-            let total = if hours > 23 || minutes > 59 { NO_OFFSET } else { hours * 60 + minutes };
-            Some((Zone::Offset(if *sign == b'-' { -total } else { total }), len, exact))
-        }
-        _ => None,
-    }
-}
-
-/// A space and then a zone's abbreviation, `UTC+2`, `GMT-05:00`, `TZ-6` or an offset.
-fn spaced_zone(text: &[u8]) -> Option<(Zone<'_>, usize)> {
-    let word = text.strip_prefix(b" ")?;
-    if matches!(word.first()?, b'+' | b'-') {
-        // A lone dash or a negative number is no zone.
-        let digits = leading_digits(&word[1..]);
-        return (digits == 4 || (digits == 2 && word.get(3) == Some(&b':')))
-            .then(|| offset(word))
-            .flatten()
-            .map(|(zone, len, _)| (zone, 1 + len));
-    }
-    let letters = word.iter().position(|byte| !byte.is_ascii_uppercase()).unwrap_or(word.len());
-    if letters == 0 {
-        // Some devices write it small; only the colon behind it tells it from a host.
-        let small = word.iter().take(5).take_while(|byte| byte.is_ascii_lowercase()).count();
-        let is_one =
-            word.get(small) == Some(&b':') && super::resolve::abbreviation_minutes(&word[..small]).is_some();
-        return is_one.then_some((Zone::Name(&word[..small]), 1 + small));
-    }
-    let name = &word[..letters];
-    if matches!(name, b"UTC" | b"GMT" | b"TZ")
-        && let Some((zone, len, _)) = offset(&word[letters..])
-        && len > 1
-    {
-        return Some((zone, 1 + letters + len));
-    }
-    (super::resolve::abbreviation_minutes(name).is_some() && ends_word(word.get(letters)))
-        .then_some((Zone::Name(name), 1 + letters))
-}
-
 fn ends_word(byte: Option<&u8>) -> bool {
     matches!(byte, None | Some(b' ' | b':' | b'\t' | b'|' | b']' | b',' | b')'))
 }
@@ -562,9 +596,9 @@ fn plausible_year(digits: &[u8]) -> Option<i32> {
     (1970..=2199).contains(&year).then_some(year)
 }
 
-/// Steps over one or more spaces.
+/// Steps over one or more spaces, or tabs.
 fn spaces(text: &[u8], at: usize) -> Option<usize> {
-    let len = text.get(at..)?.iter().take_while(|&&byte| byte == b' ').count();
+    let len = text.get(at..)?.iter().take_while(|&&byte| matches!(byte, b' ' | b'\t')).count();
     (len > 0 && len <= 8).then_some(at + len)
 }
 
@@ -629,45 +663,17 @@ fn end_of_name(text: &[u8], at: usize) -> usize {
     at + letters + usize::from(text.get(at + letters) == Some(&b'.'))
 }
 
-/// `Mon ` or `Mon, ` at the start: its length.
+/// `Mon ` or `Mon, ` at the start, or the whole name: its length.
 fn weekday(text: &[u8]) -> Option<usize> {
     let three = text.first_chunk::<3>()?.map(|byte| byte.to_ascii_lowercase());
     if !matches!(&three, b"mon" | b"tue" | b"wed" | b"thu" | b"fri" | b"sat" | b"sun") {
         return None;
     }
-    let at = 3 + usize::from(text.get(3) == Some(&b','));
-    spaces(text, at)
-}
-
-/// A zone that stands alone: an offset, an abbreviation, `UTC+2:00`, the same in parentheses before a city (`FortiWeb`), or
-/// nothing that is known.
-pub fn zone(text: &[u8]) -> Zone<'_> {
-    let text = match text.strip_prefix(b"(") {
-        Some(inner) => inner.split(|&byte| byte == b')').next().unwrap_or_default(),
-        None => text,
-    };
-    if let Some(hours) = text.strip_prefix(b"GMT").or_else(|| text.strip_prefix(b"UTC"))
-        && let [sign @ (b'+' | b'-'), digits @ ..] = hours
-        && let Some(minutes) = hours_and_minutes(digits)
-    {
-        return Zone::Offset(if *sign == b'-' { -minutes } else { minutes });
+    // `Wednesday` has six letters more.
+    let letters = text[3..].iter().take(6).take_while(|byte| byte.is_ascii_lowercase()).count();
+    if letters > 0 && !text[3..3 + letters].ends_with(b"day") {
+        return None;
     }
-    if let Some((zone, len, _)) = offset(text)
-        && len == text.len()
-    {
-        return zone;
-    }
-    if super::resolve::abbreviation_minutes(text).is_some() { Zone::Name(text) } else { Zone::Unnamed }
-}
-
-/// `h:mm`, `hh:mm` or `hh` in minutes, below a day.
-fn hours_and_minutes(text: &[u8]) -> Option<i32> {
-    let mut parts = text.splitn(2, |&byte| byte == b':');
-    let hours = parts.next().filter(|digits| matches!(digits.len(), 1 | 2)).and_then(number)?;
-    let minutes = match parts.next() {
-        Some(digits) if digits.len() == 2 => number(digits)?,
-        Some(_) => return None,
-        None => 0,
-    };
-    (hours < 24 && minutes < 60).then_some((hours * 60 + minutes).cast_signed())
+    let at = 3 + letters;
+    spaces(text, at + usize::from(text.get(at) == Some(&b',')))
 }

@@ -3,7 +3,7 @@
 //! Each says nothing where the general rules could see more or something else, which then have their turn; what it does
 //! say is what they would (`tests::the_common_forms_are_read_like_all_others`).
 
-use super::{Form, Scanned, leading_digits, offset, spaced_zone};
+use super::{Form, Scanned, leading_digits, offset, spaced};
 use crate::syslog::time::{Stamp, When, Zone};
 
 /// Either of the two.
@@ -91,7 +91,7 @@ fn bsd(text: &[u8]) -> Option<Scanned<'_>> {
         }
         // A year, perhaps.
         [b' ', b'0'..=b'9', ..] if leading_digits(&behind[1..]) >= 4 => return None,
-        [b' ', ..] if spaced_zone(behind).is_none() => {}
+        [b' ', ..] if spaced(behind).is_none() => {}
         _ => return None,
     }
     let stamp = Stamp {

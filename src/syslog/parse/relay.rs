@@ -1,0 +1,74 @@
+//! Messages inside messages: what a relay sends that put a header of its own in front of what it received.
+//!
+//! The inner header is nearer to the event, and its host and time are taken, where it is complete: PRI or VERSION in front
+//! of it, a TAG or a payload behind it, or a relay that names nothing but an address.
+
+use super::rfc3164::{Place, header, is_own_word, set_tag};
+use super::{Parsed, host, payload, pri, rfc5424, without_space, word};
+use crate::syslog::time::scan::{self, Form};
+use crate::syslog::time::{Stamp, When, Zone};
+
+/// A second complete header, timestamp, host and TAG, behind a relay's, whose host is `relay`.
+pub fn relayed<'a>(text: &'a [u8], relay: Option<&[u8]>) -> Option<Parsed<'a>> {
+    // The relay took the message for text, PRI and all.
+    let text = match pri::take(text) {
+        inner if text.starts_with(b"<") && inner.text.len() < text.len() => inner.text,
+        _ => text,
+    };
+    // VERSION and a date leave no doubt even where the rest does not follow the grammar.
+    let is_versioned = matches!(text, [b'1', b' ', a, b, c, d, b'-', ..] if [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()));
+    if let Some(inner) = rfc5424::parse(text).filter(|inner| inner.rule == "rfc5424" || is_versioned) {
+        return Some(Parsed { rule: "relayed", ..inner });
+    }
+    let scanned = scan::scan(text)?;
+    let inner = header(text, &scanned, Place::Inner)?;
+    // A relay that names an address puts it in front of all that comes, with or without a TAG. So do those that name
+    // themselves as the origin does, or where the origin's time has its offset.
+    let is_offset = matches!(scanned.when, When::Civil(Stamp { zone: Zone::Offset(_), .. }));
+    let is_name = |name: &[u8]| {
+        let is_address = relay.is_some_and(host::is_address);
+        let form = matches!(scanned.form, Form::Bsd | Form::Rfc3339);
+        relay == Some(name) || (host::is_no_word(name) && (form && is_address || is_offset))
+    };
+    let complete = inner
+        .host
+        .is_some_and(|name| inner.tag.is_some() || payload::is_payload(inner.body) || is_name(name));
+    complete.then(|| Parsed { rule: if inner.rule == "cisco" { "cisco" } else { "relayed" }, ..inner })
+}
+
+/// A whole message, PRI and all, as the text of another.
+pub fn wrapped(text: &[u8]) -> Option<Parsed<'_>> {
+    if text.first() != Some(&b'<') || !text.get(1).is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    pri::take(text).sent.then(|| relayed(text, None)).flatten()
+}
+
+/// A name in front of the timestamp, as some relays' templates put it: an address, or a name that is no word; behind the
+/// time stands a TAG or one more host.
+pub fn preceded(text: &[u8]) -> Option<Parsed<'_>> {
+    let (name, behind) = word(text);
+    if !host::is_host(name) || !host::is_no_word(name) {
+        return None;
+    }
+    let text = behind.strip_prefix(b" ")?;
+    let scanned = scan::scan(text).filter(|scanned| scanned.form != Form::Epoch)?;
+    let inner = header(text, &scanned, Place::Line)?;
+    (inner.tag.is_some() || inner.host.is_some() || host::is_address(name))
+        .then(|| Parsed { host: inner.host.or(Some(name)), ..inner })
+}
+
+/// AIX: a relay that names the origin in the text.
+pub fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
+    let rest = text.strip_prefix(b"Message forwarded from ")?;
+    let (name, behind) = word(rest);
+    let name = name.strip_suffix(b":")?;
+    if !host::is_host(name) {
+        return None;
+    }
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new("aix", without_space(behind)) };
+    if !is_own_word(parsed.body) {
+        set_tag(&mut parsed, behind);
+    }
+    Some(parsed)
+}
