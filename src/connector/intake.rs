@@ -11,13 +11,18 @@
 //! them as one, and while they come it rests a moment after each round, in which the next ones gather without waking it. The
 //! first one after a silence is taken at once.
 //!
+//! Where the processors cannot do all of it, taking in comes to an end sooner than sending, for it is less work: the backlog
+//! would grow although the receiver takes everything, out of memory and onto the disk, and reading it from there makes
+//! sending slower still. So, when what is not acknowledged fills half of the spool's memory, TCP senders wait a moment for the
+//! uplink now and then ([`HOLD`]). Only while it gets on: a receiver that takes nothing is no reason to let a sender wait.
+//!
 //! While the spool cannot take a batch (full, disk trouble) the thread keeps it and tries again, so the channel fills up
 //! and TCP senders wait; nothing that was taken from the channel is dropped here.
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Transport};
 use crate::error::Result;
 use crate::listener::BATCH_MESSAGES;
-use crate::spool::{Append, Spool};
+use crate::spool::{Append, Queue as _, Spool};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -46,6 +51,11 @@ const SYNC_PAUSE: Duration = Duration::from_millis(2);
 /// So many bytes of messages are synced without waiting for the interval, like on demand: as long as they wait, what was
 /// durable before is sent, and both must fit into what the spool keeps in memory, or the uplink has to read the disk.
 const SYNC_BYTES: usize = 4 << 20;
+
+/// How long the uplink may be waited for after each [`SYNC_BYTES`] from TCP senders, while it is behind and gets on. Behind a
+/// link that is slow and not dead more than 150 MB a second are taken in all the same, and the datagrams of UDP that come
+/// meanwhile find room in the channel.
+const HOLD: Duration = Duration::from_millis(20);
 
 /// What the uplink says to the thread: it has read everything that is durable.
 #[derive(Debug, Default)]
@@ -96,6 +106,7 @@ impl Intake {
     /// The thread's work.
     pub(super) async fn run(mut self) {
         let mut pace = Pace::new(self.sync_interval);
+        let mut lead = Lead::default();
         let mut first = None;
         loop {
             let round = Instant::now();
@@ -107,6 +118,7 @@ impl Intake {
                 Ok(batch) => {
                     let (batch, busy) = self.join_waiting(batch);
                     let bytes = batch.size_bytes();
+                    lead.came(&batch);
                     if !self.append(Arc::new(batch)).await {
                         break;
                     }
@@ -119,6 +131,10 @@ impl Intake {
             if pace.due(self.demand.is_raised()).is_some_and(|due| due <= Instant::now()) {
                 let begun = Instant::now();
                 pace.synced(begun, self.sync());
+            }
+            if lead.is_long() && self.spool.is_behind() {
+                lead.waits();
+                self.hold(&mut lead).await;
             }
             if busy {
                 continue;
@@ -154,6 +170,22 @@ impl Intake {
             joined += 1;
         }
         (batch, true)
+    }
+
+    /// Waits until the uplink is not behind any more, for a moment, unless nothing was acknowledged since the last time.
+    async fn hold(&self, lead: &mut Lead) {
+        let acknowledged = self.spool.acknowledged();
+        if lead.acknowledged.replace(acknowledged) == Some(acknowledged) {
+            return;
+        }
+        let until = Instant::now() + HOLD;
+        while self.spool.is_behind() {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(until) => return,
+                () = self.space.notified() => {}
+            }
+        }
     }
 
     /// Appends one batch, waiting as long as it takes. False when the process ends before there was room; then the channel
@@ -207,6 +239,31 @@ impl Intake {
                 false
             }
         }
+    }
+}
+
+/// What TCP senders have sent since they last waited for the uplink.
+#[derive(Default)]
+struct Lead {
+    bytes: usize,
+    /// What was acknowledged when they did.
+    acknowledged: Option<u64>,
+}
+
+impl Lead {
+    /// A batch of several inputs counts as one of the first's: they come in turns.
+    fn came(&mut self, batch: &Batch) {
+        if batch.get(0).is_some_and(|(origin, _)| origin.transport == Transport::Tcp) {
+            self.bytes = self.bytes.saturating_add(batch.size_bytes());
+        }
+    }
+
+    fn is_long(&self) -> bool {
+        self.bytes >= SYNC_BYTES
+    }
+
+    fn waits(&mut self) {
+        self.bytes = 0;
     }
 }
 
@@ -267,10 +324,9 @@ async fn given_up(give_up: &mut watch::Receiver<bool>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Origin, Transport};
+    use crate::batch::Origin;
     use crate::clock::UnixMicros;
     use crate::settings;
-    use crate::spool::Queue;
 
     const PATIENCE: Duration = Duration::from_secs(30);
     const NEVER: Duration = Duration::from_secs(24 * 3600);
@@ -377,6 +433,59 @@ mod tests {
         let mut bench = intake(Duration::ZERO);
         bench.sink.send(batch()).await.unwrap();
         is_durable(&mut bench, 1).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tcp_senders_wait_a_moment_for_an_uplink_that_is_behind_and_gets_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings::Spool { reserve_bytes: 0, ..settings::Spool::default() };
+        let options = crate::spool::Options { tail_bytes: 1000, ..(&settings).into() };
+        let spool = Arc::new(Spool::open(dir.path(), options).unwrap().0);
+        let intake = Intake {
+            spool: Arc::clone(&spool),
+            sync_interval: NEVER,
+            batches: mpsc::channel(1).1,
+            durable: watch::channel(0).0,
+            demand: Arc::default(),
+            space: Arc::default(),
+            give_up: watch::channel(false).1,
+        };
+        let mut lead = Lead::default();
+        let mut waited = async |meanwhile: &dyn Fn()| {
+            let begun = Instant::now();
+            let hold = intake.hold(&mut lead);
+            let acknowledge = async {
+                tokio::time::sleep(HOLD / 4).await;
+                meanwhile();
+                intake.space.notify_one();
+            };
+            tokio::select! {
+                biased;
+                () = hold => {}
+                () = async { acknowledge.await; std::future::pending().await } => {}
+            }
+            begun.elapsed()
+        };
+        let nothing = || ();
+        assert_eq!(waited(&nothing).await, Duration::ZERO, "nothing is there");
+        for _ in 0..9 {
+            spool.append(Arc::new(batch_of(&[b'x'; 60]))).unwrap();
+        }
+        spool.sync().unwrap();
+        assert_eq!(waited(&nothing).await, Duration::ZERO, "nothing was acknowledged since the last time");
+        spool.acknowledge(1).unwrap();
+        assert_eq!(waited(&nothing).await, HOLD, "it gets on, and does not catch up");
+        assert_eq!(waited(&nothing).await, Duration::ZERO, "it does not get on");
+        spool.acknowledge(2).unwrap();
+        assert_eq!(waited(&|| spool.acknowledge(8).unwrap()).await, HOLD / 4, "it has caught up");
+
+        let datagram = Origin { transport: Transport::Udp, ..*batch().get(0).unwrap().0 };
+        let (mut udp, mut lead) = (Batch::default(), Lead::default());
+        udp.push(datagram, &[b'x'; SYNC_BYTES]);
+        lead.came(&udp);
+        assert!(!lead.is_long(), "a datagram cannot wait");
+        lead.came(&batch_of(&[b'x'; SYNC_BYTES]));
+        assert!(lead.is_long());
     }
 
     #[tokio::test(start_paused = true)]

@@ -201,6 +201,12 @@ impl Spool {
         lock(&self.shared).unsynced_since
     }
 
+    /// Whether what is not acknowledged fills more than half of the memory for the newest events: an uplink that falls
+    /// further behind will have to read the disk.
+    pub fn is_behind(&self) -> bool {
+        lock(&self.shared).tail.is_half_full()
+    }
+
     /// Figures for `status`; never waits for the disk.
     pub fn status(&self) -> Status {
         lock(&self.shared).status()

@@ -58,6 +58,11 @@ impl Tail {
         self.unsynced_bytes
     }
 
+    /// Whether more than half of the bound is used.
+    pub fn is_half_full(&self) -> bool {
+        self.bytes > self.max_bytes / 2
+    }
+
     /// The durable chunk that holds `seq`.
     pub fn find(&self, seq: u64) -> Option<&Chunk> {
         let index = self.chunks.partition_point(|chunk| chunk.last_seq() < seq);
