@@ -147,15 +147,19 @@ fn header(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     known(text, has_pri)
 }
 
-/// The rules in their order.
+/// The rules in their order. What the first two have read is not handed through the questions for the others: most messages
+/// are theirs.
 fn known(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     if let Some(parsed) = rfc5424::parse(text) {
         // A relay that took the message for text, and had nothing else to say of it.
         let is_bare = parsed.app.is_none() && parsed.structured_data.is_none();
         return is_bare.then(|| relay::wrapped(parsed.body)).flatten().or(Some(parsed));
     }
-    rfc3164::parse(text, has_pri)
-        .or_else(|| cisco::prefixed(text))
+    let read = rfc3164::parse(text, has_pri);
+    if read.is_some() {
+        return read;
+    }
+    cisco::prefixed(text)
         .or_else(|| payload::bare(text))
         .or_else(|| rfc3164::undated(text))
         .or_else(|| relay::forwarded(text))
