@@ -43,6 +43,9 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
         Some(_) => snare(body).or_else(|| netscreen(body)).unwrap_or_default(),
         None => return,
     };
+    if found.host.is_none() && parsed.rule == super::RAW {
+        found.host = securid(body);
+    }
     if parsed.host.is_none()
         && found.host.is_none()
         && let Some(payload) = behind_words(body).filter(|_| parsed.rule == super::RAW)
@@ -58,6 +61,15 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
     {
         parsed.when = when;
     }
+}
+
+/// RSA Authentication Manager: a time, the host and a logger of its own between commas.
+fn securid(body: &[u8]) -> Option<&[u8]> {
+    let end = scan::scan(body)?.len;
+    let rest = body[end..].strip_prefix(b", ")?;
+    let (name, rest) = rest.split_at(memchr::memchr(b',', rest)?);
+    let logger = super::word(rest.strip_prefix(b", ")?).0;
+    memchr::memmem::find(logger, b"com.rsa.").map(|_| name)
 }
 
 /// CEF behind a few words that no rule reads.
@@ -78,6 +90,10 @@ fn is_text(rule: &str) -> bool {
 fn first_time(text: &[u8]) -> Option<When<'_>> {
     /// The client's address and two words stand before the brackets of the Common Log Format.
     const MAX_BYTES: usize = 128;
+    if let Some(quoted) = text.strip_prefix(b"\"") {
+        let inner = &quoted[..memchr::memchr(b'"', &quoted[..quoted.len().min(MAX_BYTES)])?];
+        return scan::scan(inner).filter(|found| found.len == inner.len()).map(|found| found.when);
+    }
     if let Some(found) =
         scan::scan(text).filter(|found| matches!(text.get(found.len), None | Some(b' ' | b':' | b',')))
     {
@@ -138,11 +154,13 @@ fn leef<'a>(body: &'a [u8]) -> Found<'a> {
     let mut found = Found::default();
     let mut address = None;
     let attributes = body.splitn(6, |&byte| byte == b'|').nth(5).unwrap_or_default();
+    // Some separate attributes by spaces.
+    let separator = if attributes.contains(&b'\t') { b'\t' } else { b' ' };
     let value = |rest: &'a [u8]| {
         let end = rest.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'|' | b'^'));
         &rest[..end.unwrap_or(rest.len())]
     };
-    for (key, rest) in KeyStarts::new(attributes, b'\t') {
+    for (key, rest) in KeyStarts::new(attributes, separator) {
         match key {
             b"devTime" => found.when = stamp(rest),
             b"dvchost" => found.host = Some(value(rest)),
@@ -192,7 +210,7 @@ pub fn is_key_value(text: &[u8]) -> bool {
 }
 
 /// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, else the serial number in
-/// `devid` or `device_id`; `date`, `time`, `tz`),
+/// `devid` or `device_id`; `date`, `time`, `tz`), Forcepoint's engines (`NodeId`, `Timestamp`),
 /// Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall` or a serial
 /// number, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`; elsewhere
 /// `hostname` is that of a request).
@@ -204,7 +222,7 @@ fn key_value(body: &[u8]) -> Found<'_> {
     let bars = body[..body.len().min(64)].contains(&b'|');
     for (key, value) in (Pairs { rest: body }) {
         match key {
-            b"device_id" | b"devid" => device = device.or(Some(value)),
+            b"device_id" | b"devid" | b"NodeId" => device = device.or(Some(value)),
             b"devname" | b"device_name" => found.host = found.host.or(Some(value)),
             b"id" => firewall |= value == b"firewall",
             b"sn" => firewall = true,
@@ -218,12 +236,12 @@ fn key_value(body: &[u8]) -> Found<'_> {
             b"date" => date = date.or(Some(value)),
             b"time" => time = time.or(Some(value)),
             b"tz" | b"timezone" => zone = zone.or(Some(value)),
-            b"timestamp" | b"ts" | b"t" => found.when = found.when.or_else(|| stamp(value)),
+            b"timestamp" | b"Timestamp" | b"ts" | b"t" => found.when = found.when.or_else(|| stamp(value)),
             _ => {}
         }
     }
-    // Fortinet's serial number, where nothing names the device.
-    if date.is_some() && time.is_some() {
+    // Fortinet's serial number, Forcepoint's address, where nothing names the device.
+    if date.is_some() && time.is_some() || body.starts_with(b"Timestamp=") {
         found.host = found.host.or(device);
     }
     found.when = found.when.or_else(|| match (date, time) {

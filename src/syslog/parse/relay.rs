@@ -44,9 +44,18 @@ pub fn wrapped(text: &[u8]) -> Option<Parsed<'_>> {
     pri::take(text).sent.then(|| relayed(text, None)).flatten()
 }
 
-/// A name in front of the timestamp, as some relays' templates put it: an address, or a name that is no word; behind the
-/// time stands a TAG or one more host.
+/// A name in front of the timestamp, as some relays' templates put it: an address, or a name that is no word.
 pub fn preceded(text: &[u8]) -> Option<Parsed<'_>> {
+    // A level may stand in brackets before all of it.
+    let text = match text
+        .strip_prefix(b"[")
+        .and_then(|inner| Some((inner, memchr::memchr(b']', &inner[..inner.len().min(16)])?)))
+    {
+        Some((inner, end)) if inner[..end].iter().all(u8::is_ascii_uppercase) => {
+            inner[end + 1..].strip_prefix(b" ")?
+        }
+        _ => text,
+    };
     let (name, behind) = word(text);
     if !host::is_host(name) || !host::is_no_word(name) {
         return None;
@@ -54,7 +63,9 @@ pub fn preceded(text: &[u8]) -> Option<Parsed<'_>> {
     let text = behind.strip_prefix(b" ")?;
     let scanned = scan::scan(text).filter(|scanned| scanned.form != Form::Epoch)?;
     let inner = header(text, &scanned, Place::Line)?;
-    (inner.tag.is_some() || inner.host.is_some() || host::is_address(name))
+    // Words with a dash alone are compounds of a text, those with a digit, a point or capitals besides are names.
+    let is_name = name.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase() || *byte == b'.');
+    (inner.tag.is_some() || inner.host.is_some() || is_name)
         .then(|| Parsed { host: inner.host.or(Some(name)), ..inner })
 }
 

@@ -145,12 +145,24 @@ fn bracketed<'a>(text: &'a [u8], scanned: &Scanned<'a>) -> Option<Parsed<'a>> {
 pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) -> Option<Parsed<'a>> {
     let rest = &text[scanned.len..];
     if !matches!(rest.first(), None | Some(b' ' | b':' | b'\t')) {
-        return None;
+        return glued(rest).map(|parsed| Parsed { when: scanned.when, ..parsed });
     }
     let mut parsed = behind_timestamp(rest, scanned.form, place);
     if parsed.when == When::Missing {
         parsed.when = scanned.when;
     }
+    Some(parsed)
+}
+
+/// A name right behind the timestamp, and right before a TAG of Comware or VRP, whose signs set both off.
+fn glued(text: &[u8]) -> Option<Parsed<'_>> {
+    /// A sysname has 64 characters at most.
+    const MAX_BYTES: usize = 64;
+    let end = memchr::memmem::find(&text[..text.len().min(MAX_BYTES + 2)], b"%%")?;
+    let (name, behind) = text.split_at(end);
+    let tag = tag::scan(behind).filter(|_| host::is_host(name) && name[0].is_ascii_alphabetic())?;
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new("rfc3164-lenient", behind) };
+    parsed.set_tag(tag);
     Some(parsed)
 }
 

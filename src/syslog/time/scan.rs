@@ -145,11 +145,11 @@ fn iso(text: &[u8]) -> Option<Scanned<'_>> {
     let day = number(&text[month_end + 1..day_end])?;
     let between = *text.get(day_end)?;
     let at = clock_start(text, day_end)?;
-    // Db2 puts points into the time of day behind a dash.
-    let clock = if between == b'-' && text.get(at + 2) == Some(&b'.') {
-        Clock::scan_with(text, at, b'.')?
-    } else {
-        Clock::scan(text, at)?
+    // Db2 puts points into the time of day behind a dash, others dashes behind a space.
+    let clock = match (between, text.get(at + 2)) {
+        (b'-', Some(b'.')) => Clock::scan_with(text, at, b'.')?,
+        (b' ', Some(b'-')) => Clock::scan_with(text, at, b'-')?,
+        _ => Clock::scan(text, at)?,
     };
     let glued = glued(&text[clock.end..]);
     let (zone, end, as_rfc) = match glued {
@@ -406,6 +406,15 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
             end += 5;
             form = Form::BsdLike;
         }
+    }
+    // Cisco's clocks take any letters for a zone's name; a host's own name stands in front of such a time.
+    if zone == Zone::Unnamed
+        && !clock.fraction.is_empty()
+        && let Some(word) = text[end..].strip_prefix(b" ")
+        && let letters @ 2..=4 = word.iter().take(5).take_while(|byte| byte.is_ascii_uppercase()).count()
+        && matches!(word[letters..], [b':', b' ', b'%', ..] | [b':', b' ', b'*', b'%', ..])
+    {
+        end += 1 + letters;
     }
     // ZoneMinder puts the fraction behind the zone.
     let fraction = match text[end..].strip_prefix(b".") {

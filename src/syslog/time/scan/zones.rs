@@ -59,9 +59,10 @@ pub(super) fn spaced(text: &[u8]) -> Option<(Zone<'_>, usize)> {
                 .flatten()
                 .map(|(zone, len, _)| (zone, 1 + len))
         }
-        b'(' => {
+        open @ (b'(' | b'[') => {
             let (zone, len) = named(&word[1..])?;
-            (word.get(1 + len) == Some(&b')') && ends_word(word.get(2 + len))).then_some((zone, len + 3))
+            let close = if *open == b'(' { b')' } else { b']' };
+            (word.get(1 + len) == Some(&close) && ends_word(word.get(2 + len))).then_some((zone, len + 3))
         }
         _ => None,
     }
@@ -80,7 +81,10 @@ fn named(word: &[u8]) -> Option<(Zone<'_>, usize)> {
         && let Some((zone, len, _)) = offset(&word[letters..])
         && len > 1
     {
-        return Some((zone, letters + len));
+        // 3Com's offsets have seconds.
+        let seconds =
+            matches!(word[letters + len..], [b':', b'0', b'0', ..]) && ends_word(word.get(letters + len + 3));
+        return Some((zone, letters + len + if seconds { 3 } else { 0 }));
     }
     let ends = ends_word(word.get(letters)) || matches!(word[letters..], [b'.', b'0'..=b'9', ..]);
     (letters > 0 && ends && abbreviation_minutes(name).is_some()).then_some((Zone::Name(name), letters))
