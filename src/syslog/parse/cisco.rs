@@ -51,7 +51,11 @@ pub fn prefixed(text: &[u8]) -> Option<Parsed<'_>> {
 /// event, its time only where its clock is set.
 pub fn relayed<'a>(outer: &Parsed<'a>, text: &'a [u8]) -> Option<Parsed<'a>> {
     let inner = header(text, Place::BehindHost)?;
-    Some(Parsed { host: inner.host.or(outer.host), ..inner })
+    // EOS names the agent before the sequence number; a device's own name stands behind a relay's address.
+    let is_agent = |name: &[u8]| name[0].is_ascii_uppercase() && name.iter().all(u8::is_ascii_alphabetic);
+    let own =
+        inner.host.filter(|name| outer.host.is_none_or(|outer| host::is_address(outer) || !is_agent(name)));
+    Some(Parsed { host: own.or(outer.host), ..inner })
 }
 
 fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {

@@ -168,6 +168,7 @@ fn headless(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         .or_else(|| rfc3164::undated(text))
         .or_else(|| relay::forwarded(text))
         .or_else(|| relay::preceded(text))
+        .or_else(|| relay::counted(text, has_pri))
         .or_else(|| rfc3164::addressed(text, has_pri))
         .or_else(|| tag_only(text))
         .or_else(|| relay::wrapped(text))

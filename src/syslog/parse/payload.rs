@@ -46,6 +46,9 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
     if found.host.is_none() && parsed.rule == super::RAW {
         found.host = securid(body);
     }
+    if parsed.host.is_none() {
+        found.host = found.host.or_else(|| ive(body)).or_else(|| appliance(parsed.app, body));
+    }
     if parsed.host.is_none()
         && found.host.is_none()
         && let Some(payload) = behind_words(body).filter(|_| parsed.rule == super::RAW)
@@ -61,6 +64,27 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
     {
         parsed.when = when;
     }
+}
+
+/// Pulse Secure: a time, the node between dashes, the user's address in brackets.
+fn ive(body: &[u8]) -> Option<&[u8]> {
+    let end = body.first().filter(|byte| byte.is_ascii_digit()).and_then(|_| scan::scan(body))?.len;
+    let (node, rest) = super::word(body[end..].strip_prefix(b" - ")?);
+    rest.starts_with(b" - [").then_some(node)
+}
+
+/// Versa's logs, whose second column is `applianceName=`, and Aviatrix' statistics, whose gateway is `name=`.
+fn appliance<'a>(app: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u8]> {
+    /// The name of a log stands in front.
+    const MAX_BYTES: usize = 64;
+    let versa = || {
+        let at = memchr::memmem::find(&body[..body.len().min(MAX_BYTES)], b"Log, applianceName=")?;
+        Some(&body[at + b"Log, ".len()..])
+    };
+    let key =
+        if app.is_some_and(|app| app.starts_with(b"AviatrixGw")) { &b"name"[..] } else { b"applianceName" };
+    let pairs = if key == b"name" { body } else { versa()? };
+    Pairs { rest: pairs }.find(|(found, _)| *found == key).map(|(_, value)| value)
 }
 
 /// RSA Authentication Manager: a time, the host and a logger of its own between commas.

@@ -1,10 +1,11 @@
-//! Messages inside messages: what a relay sends that put a header of its own in front of what it received.
+//! Messages inside messages: what a relay sends that put a header of its own, or a name or a number, in front of what it
+//! received.
 //!
 //! The inner header is nearer to the event, and its host and time are taken, where it is complete: PRI or VERSION in front
 //! of it, a TAG or a payload behind it, or a relay that names nothing but an address.
 
-use super::rfc3164::{Place, header, is_own_word, set_tag};
-use super::{Parsed, host, payload, pri, rfc5424, without_space, word};
+use super::rfc3164::{LEVELS, Place, enclosed, header, is_own_word, set_tag};
+use super::{Parsed, host, payload, pri, rfc5424, skip_spaces, without_space, word};
 use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
 
@@ -82,4 +83,27 @@ pub fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
         set_tag(&mut parsed, behind);
     }
     Some(parsed)
+}
+
+/// A counter, a sign or a level between PRI and a timestamp: `[1234] `, `#1234 `, `1234: `, `- `, `info `.
+pub fn counted(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
+    /// Digits of the longest counter.
+    const MAX_DIGITS: usize = 12;
+    let (first, behind) = word(text);
+    let mark = first.strip_suffix(b":").unwrap_or(first);
+    let number = enclosed(mark).or_else(|| mark.strip_prefix(b"#")).unwrap_or(mark);
+    // A bare number of few digits is a VERSION, and one may begin the timestamp itself.
+    let is_counter = number.len() <= MAX_DIGITS
+        && number.iter().all(u8::is_ascii_digit)
+        && (number.len() > 3 || number.len() < first.len());
+    if !has_pri
+        || first.is_empty()
+        || scan::scan(text).is_some()
+        || !(is_counter || mark == b"-" || LEVELS.contains(&mark))
+    {
+        return None;
+    }
+    let text = skip_spaces(behind);
+    let scanned = scan::scan(text).filter(|scanned| scanned.form != Form::Epoch)?;
+    header(text, &scanned, Place::First)
 }

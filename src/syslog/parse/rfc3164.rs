@@ -27,7 +27,7 @@ use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Form, Scanned};
 
 /// The severities that F5 prints between host and TAG.
-const LEVELS: [&[u8]; 14] = [
+pub(super) const LEVELS: [&[u8]; 14] = [
     b"trace",
     b"fatal",
     b"emerg",
@@ -95,9 +95,10 @@ pub fn parse(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         return header(text, &scanned, place);
     }
     // Clavister and others put the timestamp in brackets.
-    if let [open @ (b'[' | b'('), inner @ ..] = text
-        && let Some(scanned) = scan::scan(inner)
-        && inner.get(scanned.len) == Some(if *open == b'[' { &b']' } else { &b')' })
+    if let [open @ (b'[' | b'(' | b'{' | b'"'), inner @ ..] = text
+        && let Some(close) = memchr::memchr(closing(*open), &inner[..inner.len().min(MAX_TIME_BYTES)])
+        && let Some(scanned) = scan::scan(&inner[..close])
+        && scanned.len == close
     {
         return bracketed(inner, &scanned);
     }
@@ -125,6 +126,19 @@ pub fn parse(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         return Some(parsed);
     }
     header(rest, &scanned, Place::First)
+}
+
+/// The longest timestamp between brackets.
+const MAX_TIME_BYTES: usize = 64;
+
+/// What ends what the other begins.
+fn closing(open: u8) -> u8 {
+    match open {
+        b'[' => b']',
+        b'(' => b')',
+        b'{' => b'}',
+        other => other,
+    }
 }
 
 /// Whether the first word has nothing but letters.
@@ -304,7 +318,8 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
     if !lone
         && let Some(name) = host::without_port(first)
-        && (host::is_address(name) || (first[0] != b'[' && tag::scan(skip_spaces(behind)).is_some()))
+        && (host::is_address(name)
+            || (first[0] != b'[' && !name.contains(&b'/') && tag::scan(skip_spaces(behind)).is_some()))
     {
         return behind_host(name, behind, rule_of(form), place);
     }
@@ -336,7 +351,7 @@ fn is_mnemonic_or_process(text: &[u8]) -> bool {
 }
 
 /// What stands between two brackets that hold the whole word.
-fn enclosed(word: &[u8]) -> Option<&[u8]> {
+pub(super) fn enclosed(word: &[u8]) -> Option<&[u8]> {
     word.strip_prefix(b"[")?.strip_suffix(b"]").filter(|inner| !inner.is_empty() && !inner.contains(&b'['))
 }
 
@@ -383,6 +398,15 @@ fn is_request(behind: &[u8]) -> bool {
 fn behind_tab(text: &[u8], form: Form, place: Place) -> Parsed<'_> {
     let (first, behind) = column(text);
     match behind.strip_prefix(b"\t") {
+        // Kiwi's files have the priority in words before the host.
+        Some(behind) if is_selector_of_any_case(first) => {
+            let (name, rest) = column(behind);
+            let text = rest.strip_prefix(b"\t").unwrap_or(rest);
+            match Some(name).filter(|name| host::is_host(name)) {
+                Some(name) => behind_host(name, text, rule_of(form), place),
+                None => Parsed::new("rfc3164-no-host", behind),
+            }
+        }
         Some(behind) if host::is_host(first) && tag::scan(behind).is_some() => {
             behind_host(first, behind, rule_of(form), place)
         }
@@ -452,6 +476,17 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, place: 
         parsed.set_tag(tag);
         return parsed;
     }
+    // A device's name behind the address that a relay knows it by.
+    if host::is_address(name)
+        && let (own, rest) = word(text)
+        && host::is_host(own)
+        && host::is_no_word(own)
+        && let Some(tag) = tag::mnemonic(skip_spaces(rest))
+    {
+        let mut parsed = Parsed { host: Some(own), ..Parsed::new("cisco", text) };
+        parsed.set_tag(tag);
+        return parsed;
+    }
     if place != Place::Inner {
         if let Some(inner) = cisco::relayed(&parsed, text) {
             return inner;
@@ -515,6 +550,15 @@ pub(super) fn is_level_in_capitals(word: &[u8]) -> bool {
 pub(super) fn is_selector(word: &[u8]) -> bool {
     let Some(point) = memchr::memchr(b'.', word) else { return false };
     FACILITIES.contains(&&word[..point]) && LEVELS.contains(&&word[point + 1..])
+}
+
+/// The same as Kiwi writes it, `Local7.Debug`.
+fn is_selector_of_any_case(word: &[u8]) -> bool {
+    let mut parts = word.splitn(2, |&byte| byte == b'.');
+    let is_one = |part: Option<&[u8]>, names: &[&[u8]]| {
+        part.is_some_and(|part| names.iter().any(|name| name.eq_ignore_ascii_case(part)))
+    };
+    is_one(parts.next(), &FACILITIES) && is_one(parts.next(), &LEVELS)
 }
 
 /// AIX: `auth|security:info` before the TAG.

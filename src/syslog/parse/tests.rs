@@ -211,7 +211,7 @@ fn part() -> impl Strategy<Value = String> {
 type Rule = fn(&[u8], bool) -> Option<Parsed<'_>>;
 
 /// The rules in their order, as [`known`] tries them.
-const ORDER: [(&str, Rule); 10] = [
+const ORDER: [(&str, Rule); 11] = [
     ("rfc5424", |text, has_pri| rfc5424::parse(text).and_then(|_| known(text, has_pri))),
     ("rfc3164", rfc3164::parse),
     ("cisco", |text, _| cisco::prefixed(text)),
@@ -219,6 +219,7 @@ const ORDER: [(&str, Rule); 10] = [
     ("undated", |text, _| rfc3164::undated(text)),
     ("forwarded", |text, _| relay::forwarded(text)),
     ("preceded", |text, _| relay::preceded(text)),
+    ("counted", relay::counted),
     ("addressed", rfc3164::addressed),
     ("tag", |text, _| tag_only(text)),
     ("wrapped", |text, _| relay::wrapped(text)),
@@ -226,13 +227,14 @@ const ORDER: [(&str, Rule); 10] = [
 
 /// Which rules would accept the same message, and why the first of them is right. Whatever the corpus shows beyond these
 /// is a rule that swallows another one's messages.
-const BOTH: [(&str, &str, &str); 3] = [
+const BOTH: [(&str, &str, &str); 4] = [
     (
         "rfc5424",
         "rfc3164",
         "a version in front of the timestamp is read there too, where the fields behind it are too few",
     ),
     ("cisco", "tag", "a name with a colon is a TAG, unless a task, timestamp and mnemonic follow it"),
+    ("cisco", "counted", "a number in front of a timestamp is Cisco's where what follows it is"),
     ("payload", "tag", "a name with a colon is a TAG, unless ScreenOS says it once more as the device's"),
 ];
 
