@@ -32,11 +32,11 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     if !versioned && !dated {
         return None;
     }
+    let header = fields.rest;
     let [host, app, proc_id, msg_id] = fields.next_four()?;
     // A date for APP-NAME: the header is a relay's, and what it took for fields is another, which other rules read.
-    if matches!(app, [a, .., b'-' | b'/', _, _] if app.len() == 10 && a.is_ascii_digit())
-        && scan::scan(after(text, app)).is_some()
-    {
+    let is_date = app.len() == 10 && app[0].is_ascii_digit() && matches!(app[4], b'-' | b'/');
+    if is_date && scan::scan(header[host.len()..].trim_ascii_start()).is_some() {
         return None;
     }
     let data = fields.rest;
@@ -76,12 +76,6 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
         structured_data,
         ..Parsed::new(rule, body)
     })
-}
-
-/// What begins with a field of `text`.
-fn after<'a>(text: &'a [u8], field: &[u8]) -> &'a [u8] {
-    let at = memchr::memmem::find(text, field).unwrap_or(text.len());
-    &text[at..]
 }
 
 /// PRINTUSASCII, which fields and names are made of.
