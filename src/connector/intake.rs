@@ -482,10 +482,10 @@ mod tests {
 
         let datagram = Origin { transport: Transport::Udp, ..*batch().get(0).unwrap().0 };
         let (mut udp, mut lead) = (Batch::default(), Lead::default());
-        udp.push(datagram, &[b'x'; SYNC_BYTES]);
+        udp.push(datagram, &vec![b'x'; SYNC_BYTES]);
         lead.came(&udp);
         assert!(!lead.is_long(), "a datagram cannot wait");
-        lead.came(&batch_of(&[b'x'; SYNC_BYTES]));
+        lead.came(&batch_of(&vec![b'x'; SYNC_BYTES]));
         assert!(lead.is_long());
     }
 
