@@ -20,7 +20,7 @@
 //!    or Snare's event from the first byte on; each begins with a sign (`|`, `{`, `=`, a date between commas, `<Event`) that
 //!    ends what may be a TAG; `CEF:`, `LEEF:` and `ScreenOS`' name would be TAGs, but for the version and the bar, or the name
 //!    once more, behind them.
-//! 5. `UniFi`'s descriptor with a MAC address behind a bare name, or in front of a whole header ([`rfc3164::undated`]); no TAG
+//! 5. `UniFi`'s descriptor with a MAC address behind a bare name, or in front of a whole header ([`devices::undated`]); no TAG
 //!    is followed by one. AIX's `Message forwarded from` ([`relay::forwarded`]). A name in front of the timestamp
 //!    ([`relay::preceded`]), which has no colon.
 //! 6. `tag`: a TAG without any header ([`tag`]), or with an address before it, or a name between PRI and a TAG with a process
@@ -32,6 +32,7 @@
 //! input a bounded number of times: reading a message takes time linear in its length and no allocation.
 
 pub mod cisco;
+pub mod devices;
 pub mod host;
 pub mod payload;
 pub mod pri;
@@ -165,7 +166,7 @@ fn known(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
 fn headless(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     cisco::prefixed(text)
         .or_else(|| payload::bare(text))
-        .or_else(|| rfc3164::undated(text))
+        .or_else(|| devices::undated(text))
         .or_else(|| relay::forwarded(text))
         .or_else(|| relay::preceded(text))
         .or_else(|| relay::counted(text, has_pri))

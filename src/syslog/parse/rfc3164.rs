@@ -20,7 +20,7 @@
 
 use super::tag::{self, Tag};
 use super::{
-    Parsed, cisco, host, leading_digits, payload, relay, skip_spaces, straight, without_space, word,
+    Parsed, cisco, devices, host, leading_digits, payload, relay, skip_spaces, straight, without_space, word,
 };
 use crate::syslog::block;
 use crate::syslog::time::When;
@@ -121,7 +121,7 @@ pub fn parse(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     }
     let scanned = scan::scan(rest)?;
     if scanned.form == Form::Epoch
-        && let Some(parsed) = meraki(rest, &scanned)
+        && let Some(parsed) = devices::meraki(rest, &scanned)
     {
         return Some(parsed);
     }
@@ -159,24 +159,12 @@ fn bracketed<'a>(text: &'a [u8], scanned: &Scanned<'a>) -> Option<Parsed<'a>> {
 pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) -> Option<Parsed<'a>> {
     let rest = &text[scanned.len..];
     if !matches!(rest.first(), None | Some(b' ' | b':' | b'\t')) {
-        return glued(rest).map(|parsed| Parsed { when: scanned.when, ..parsed });
+        return devices::glued(rest).map(|parsed| Parsed { when: scanned.when, ..parsed });
     }
     let mut parsed = behind_timestamp(rest, scanned.form, place);
     if parsed.when == When::Missing {
         parsed.when = scanned.when;
     }
-    Some(parsed)
-}
-
-/// A name right behind the timestamp, and right before a TAG of Comware or VRP, whose signs set both off.
-fn glued(text: &[u8]) -> Option<Parsed<'_>> {
-    /// A sysname has 64 characters at most.
-    const MAX_BYTES: usize = 64;
-    let end = memchr::memmem::find(&text[..text.len().min(MAX_BYTES + 2)], b"%%")?;
-    let (name, behind) = text.split_at(end);
-    let tag = tag::scan(behind).filter(|_| host::is_host(name) && name[0].is_ascii_alphabetic())?;
-    let mut parsed = Parsed { host: Some(name), ..Parsed::new("rfc3164-lenient", behind) };
-    parsed.set_tag(tag);
     Some(parsed)
 }
 
@@ -215,12 +203,12 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if is_own_word(text) {
         return Parsed::new("rfc3164-no-host", text);
     }
-    if let Some(rest) = descriptor(text) {
+    if let Some(rest) = devices::descriptor(text) {
         let mut parsed = Parsed::new("unifi", without_space(rest));
         set_tag(&mut parsed, rest);
         return parsed;
     }
-    if let Some((node, tag)) = ems(text) {
+    if let Some((node, tag)) = devices::ems(text) {
         let mut parsed = Parsed { host: Some(node), ..Parsed::new("netapp", text) };
         parsed.set_tag(tag);
         return parsed;
@@ -242,9 +230,23 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         let name = host::without_port(name).filter(|_| !host::is_address(name)).unwrap_or(name);
         return behind_host(name, behind, rule_of(form), place);
     }
+    // An address that is set off by other signs than a space.
+    let inner = match first {
+        [b'(', inner @ .., b')'] | [b'<', inner @ .., b'>'] | [inner @ .., b','] => inner,
+        _ => b"",
+    };
+    if host::is_address(inner) {
+        return behind_host(inner, behind, rule_of(form), place);
+    }
+    // A whole message behind a relay's timestamp.
+    if place != Place::Inner
+        && let Some(inner) = relay::wrapped(text)
+    {
+        return inner;
+    }
     // Voice over IP phones of Polycom set their MAC address off with a bar.
     if let [mac @ .., b'|'] = &first[..first.len().min(13)]
-        && is_mac(mac)
+        && devices::is_mac(mac)
     {
         return Parsed { host: Some(mac), ..Parsed::new(rule_of(form), &text[13..]) };
     }
@@ -323,6 +325,11 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     {
         return behind_host(name, behind, rule_of(form), place);
     }
+    // A hardware address in place of a name.
+    let is_pairs = first.len() == 17 && first.split(|&byte| byte == b':').all(is_hex_pair);
+    if is_pairs && tag::scan(skip_spaces(behind)).is_some_and(|tag| tag.colon) {
+        return behind_host(first, behind, rule_of(form), place);
+    }
     if let Some(name) = node_name(first).filter(|_| tag::scan(skip_spaces(behind)).is_some()) {
         return behind_host(name, behind, rule_of(form), place);
     }
@@ -355,13 +362,13 @@ pub(super) fn enclosed(word: &[u8]) -> Option<&[u8]> {
     word.strip_prefix(b"[")?.strip_suffix(b"]").filter(|inner| !inner.is_empty() && !inner.contains(&b'['))
 }
 
-/// Twelve hexadecimal digits.
-fn is_mac(text: &[u8]) -> bool {
-    text.len() == 12 && text.iter().all(u8::is_ascii_hexdigit)
+/// One byte of a hardware address.
+fn is_hex_pair(text: &[u8]) -> bool {
+    text.len() == 2 && text.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Whether a TAG or a payload makes a host of the word before it. A sentence's first word, with a capital and without a digit
-/// or a point, is none before a word with a colon, and a number never.
+/// or a point, is none before a word with a colon, nor are capitals before capitals (Nagios), and a number never.
 fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
     let text = skip_spaces(behind);
     let text = text.strip_prefix(b": ").map_or(text, skip_spaces);
@@ -369,7 +376,9 @@ fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
         return false;
     }
     let sentence = word[0].is_ascii_uppercase() && word[1..].iter().all(u8::is_ascii_lowercase);
-    tag::scan(text).is_some_and(|tag| !sentence || tag.proc_id.is_some())
+    let capitals = |text: &[u8]| text.iter().all(u8::is_ascii_uppercase);
+    tag::scan(text)
+        .is_some_and(|tag| tag.proc_id.is_some() || !(sentence || capitals(word) && capitals(tag.text)))
         || tag::is_payload(text)
         || payload::is_device_pairs(text)
         || is_kernel(text)
@@ -439,6 +448,7 @@ fn without_level(text: &[u8]) -> &[u8] {
     let Some(end) = memchr::memchr(b'>', &inner[..inner.len().min(MAX_BYTES)]) else { return text };
     let level = &inner[..end];
     let is_one = level.contains(&b'.')
+        && !host::is_ipv4(level)
         && level.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase() || *byte == b'.');
     if is_one && inner[end + 1..].starts_with(b" ") { skip_spaces(&inner[end + 1..]) } else { text }
 }
@@ -481,11 +491,10 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, place: 
         && let (own, rest) = word(text)
         && host::is_host(own)
         && host::is_no_word(own)
-        && let Some(tag) = tag::mnemonic(skip_spaces(rest))
+        && !is_stepped_over(own)
+        && is_mnemonic_or_process(skip_spaces(rest))
     {
-        let mut parsed = Parsed { host: Some(own), ..Parsed::new("cisco", text) };
-        parsed.set_tag(tag);
-        return parsed;
+        return behind_host(own, rest, rule, place);
     }
     if place != Place::Inner {
         if let Some(inner) = cisco::relayed(&parsed, text) {
@@ -501,12 +510,12 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, place: 
     if is_own_word(text) {
         return parsed;
     }
-    if let Some(rest) = descriptor(text) {
+    if let Some(rest) = devices::descriptor(text) {
         parsed.rule = "unifi";
         parsed.body = without_space(rest);
         text = skip_spaces(rest);
     }
-    if let Some((_, tag)) = ems(text) {
+    if let Some((_, tag)) = devices::ems(text) {
         parsed.rule = "netapp";
         parsed.set_tag(tag);
     } else {
@@ -522,17 +531,21 @@ pub(super) fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
     let (first, behind) = word(text);
     let behind = skip_spaces(behind);
     let behind = if is_serial_number(first) { without_parenthesis(behind) } else { behind };
-    let is_stepped_over = LEVELS.contains(&first)
-        || host::is_address(first)
-        || parsed.host.is_some_and(|host| is_same_host(host, first))
-        || is_facility_and_level(first)
-        || is_selector(first)
-        || is_serial_number(first);
+    let is_stepped_over = is_stepped_over(first) || parsed.host.is_some_and(|host| is_same_host(host, first));
     if is_stepped_over && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon) {
         parsed.set_tag(tag);
     } else if let Some(tag) = tag::scan(text) {
         parsed.set_tag(tag);
     }
+}
+
+/// What may stand between a host and its TAG.
+fn is_stepped_over(word: &[u8]) -> bool {
+    LEVELS.contains(&word)
+        || host::is_address(word)
+        || is_facility_and_level(word)
+        || is_selector(word)
+        || is_serial_number(word)
 }
 
 /// The host once more, or its name in full.
@@ -601,9 +614,14 @@ pub fn is_own_word(text: &[u8]) -> bool {
 }
 
 /// An address and a TAG without a timestamp. Other words before a TAG are text, but for a name that is no word between PRI
-/// and a TAG with a process, or topics of `MikroTik`.
+/// and a TAG with a process, or topics of `MikroTik`, and for any name before CEF or LEEF.
 pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     let (name, behind) = word(text);
+    let body = skip_spaces(behind);
+    if tag::is_payload(body) && host::is_host(name) {
+        let rule = if body.starts_with(b"CEF") { "cef" } else { "leef" };
+        return Some(Parsed { host: Some(name), ..Parsed::new(rule, body) });
+    }
     let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
     let tag = tag::scan(skip_spaces(behind)).filter(|tag| {
         host::is_address(name)
@@ -615,76 +633,5 @@ pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     })?;
     let mut parsed = Parsed { host: Some(name), ..Parsed::new("tag", text) };
     parsed.set_tag(tag);
-    Some(parsed)
-}
-
-/// `UniFi` without a timestamp: a host, a descriptor, a TAG; or the descriptor of a switch, `mac,model-version`, in front of a
-/// whole header.
-pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
-    let (name, behind) = word(text);
-    // A switch puts address and model in front of a whole header.
-    if let Some(comma) = memchr::memchr(b',', name)
-        && is_mac(&name[..comma])
-        && let Some(scanned) = scan::scan(skip_spaces(behind))
-    {
-        let inner = header(skip_spaces(behind), &scanned, Place::First)?;
-        return Some(Parsed { rule: "unifi", ..inner });
-    }
-    let rest = descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?;
-    let mut parsed = Parsed { host: Some(name), ..Parsed::new("unifi", without_space(rest)) };
-    set_tag(&mut parsed, rest);
-    Some(parsed)
-}
-
-/// `UniFi`: `("model,mac,version")`, `model,mac,version:` or `mac,model-version:` before the TAG; says what follows it.
-fn descriptor(text: &[u8]) -> Option<&[u8]> {
-    // Model, address and version have some tens of bytes.
-    const MAX_BYTES: usize = 128;
-    if let Some(inner) = text.strip_prefix(b"(\"") {
-        let end = memchr::memchr(b')', &inner[..inner.len().min(MAX_BYTES)])?;
-        return inner[..end].ends_with(b"\"").then(|| &inner[end + 1..]);
-    }
-    let (first, behind) = word(text);
-    let mut parts = first.strip_suffix(b":")?[..].splitn(3, |&byte| byte == b',');
-    let has_address = match (parts.next()?, parts.next()?, parts.next()) {
-        (address, _, None) | (_, address, Some(_)) => is_mac(address),
-    };
-    (first.len() <= MAX_BYTES && has_address).then_some(behind)
-}
-
-/// ONTAP: `[node:event:severity]:` in place of a TAG, also with spaces and a process's name before the event; says the node
-/// and the rest as a TAG, the event being the program.
-fn ems(text: &[u8]) -> Option<(&[u8], Tag<'_>)> {
-    // Events have names of some tens of bytes.
-    const MAX_BYTES: usize = 256;
-    let inner = text.strip_prefix(b"[")?;
-    let end = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)])?;
-    let mut parts = inner[..end].splitn(4, |&byte| byte == b':');
-    let (node, mut event, mut severity) =
-        (parts.next()?, parts.next()?.trim_ascii(), parts.next()?.trim_ascii());
-    if let Some(last) = parts.next() {
-        (event, severity) = (severity, last);
-    }
-    let is_severity = LEVELS.contains(&severity) || matches!(severity, b"informational" | b"emergency");
-    let body = inner[end + 1..].strip_prefix(b":")?;
-    let text = &text[..end + 2];
-    (is_severity && host::is_host(node) && !event.is_empty() && !event.contains(&b' '))
-        .then(|| (node, Tag { text, app: event, proc_id: None, body: without_space(body), colon: true }))
-}
-
-/// Meraki: host and a bare event type behind a time in seconds.
-fn meraki<'a>(text: &'a [u8], scanned: &Scanned<'a>) -> Option<Parsed<'a>> {
-    let (name, behind) = word(text[scanned.len..].strip_prefix(b" ")?);
-    let text = without_space(behind);
-    if !host::is_host(name) || text.is_empty() {
-        return None;
-    }
-    let mut parsed = Parsed { when: scanned.when, host: Some(name), ..Parsed::new("meraki", text) };
-    let (kind, rest) = word(text);
-    if let Some(tag) = tag::scan(text) {
-        parsed.set_tag(tag);
-    } else if kind.iter().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-')) {
-        parsed.set_tag(Tag { text: kind, app: kind, proc_id: None, body: without_space(rest), colon: false });
-    }
     Some(parsed)
 }

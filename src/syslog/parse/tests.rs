@@ -216,7 +216,7 @@ const ORDER: [(&str, Rule); 11] = [
     ("rfc3164", rfc3164::parse),
     ("cisco", |text, _| cisco::prefixed(text)),
     ("payload", |text, _| payload::bare(text)),
-    ("undated", |text, _| rfc3164::undated(text)),
+    ("undated", |text, _| devices::undated(text)),
     ("forwarded", |text, _| relay::forwarded(text)),
     ("preceded", |text, _| relay::preceded(text)),
     ("counted", relay::counted),

@@ -36,6 +36,7 @@ pub(super) fn offset(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
 pub(super) fn spaced(text: &[u8]) -> Option<(Zone<'_>, usize)> {
     let word = text.strip_prefix(b" ")?;
     match word.first()? {
+        b'Z' if matches!(word.get(1), Some(b' ' | b':')) => Some((Zone::Offset(0), 2)),
         b'A'..=b'Z' => {
             let (zone, len) = named(word)?;
             // What may as well be a host or a word is a zone only before a colon.

@@ -1,0 +1,95 @@
+//! What single systems put in front of a timestamp, or where others have host and TAG: `UniFi`'s descriptors, ONTAP's events,
+//! Meraki's event types, Comware and VRP where spaces are missing.
+
+use super::rfc3164::{LEVELS, Place, header, set_tag};
+use super::tag::Tag;
+use super::{Parsed, host, skip_spaces, tag, without_space, word};
+use crate::syslog::time::scan::{self, Scanned};
+
+/// `UniFi` without a timestamp: a host, a descriptor, a TAG; or the descriptor of a switch, `mac,model-version`, in front of a
+/// whole header.
+pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
+    let (name, behind) = word(text);
+    // A switch puts address and model in front of a whole header.
+    if let Some(comma) = memchr::memchr(b',', name)
+        && is_mac(&name[..comma])
+        && let Some(scanned) = scan::scan(skip_spaces(behind))
+    {
+        let inner = header(skip_spaces(behind), &scanned, Place::First)?;
+        return Some(Parsed { rule: "unifi", ..inner });
+    }
+    let rest = descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?;
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new("unifi", without_space(rest)) };
+    set_tag(&mut parsed, rest);
+    Some(parsed)
+}
+
+/// `UniFi`: `("model,mac,version")`, `model,mac,version:` or `mac,model-version:` before the TAG; says what follows it.
+pub fn descriptor(text: &[u8]) -> Option<&[u8]> {
+    // Model, address and version have some tens of bytes.
+    const MAX_BYTES: usize = 128;
+    if let Some(inner) = text.strip_prefix(b"(\"") {
+        let end = memchr::memchr(b')', &inner[..inner.len().min(MAX_BYTES)])?;
+        return inner[..end].ends_with(b"\"").then(|| &inner[end + 1..]);
+    }
+    let (first, behind) = word(text);
+    let mut parts = first.strip_suffix(b":")?[..].splitn(3, |&byte| byte == b',');
+    let has_address = match (parts.next()?, parts.next()?, parts.next()) {
+        (address, _, None) | (_, address, Some(_)) => is_mac(address),
+    };
+    (first.len() <= MAX_BYTES && has_address).then_some(behind)
+}
+
+/// ONTAP: `[node:event:severity]:` in place of a TAG, also with spaces and a process's name before the event; says the node
+/// and the rest as a TAG, the event being the program.
+pub fn ems(text: &[u8]) -> Option<(&[u8], Tag<'_>)> {
+    // Events have names of some tens of bytes.
+    const MAX_BYTES: usize = 256;
+    let inner = text.strip_prefix(b"[")?;
+    let end = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)])?;
+    let mut parts = inner[..end].splitn(4, |&byte| byte == b':');
+    let (node, mut event, mut severity) =
+        (parts.next()?, parts.next()?.trim_ascii(), parts.next()?.trim_ascii());
+    if let Some(last) = parts.next() {
+        (event, severity) = (severity, last);
+    }
+    let is_severity = LEVELS.contains(&severity) || matches!(severity, b"informational" | b"emergency");
+    let body = inner[end + 1..].strip_prefix(b":")?;
+    let text = &text[..end + 2];
+    (is_severity && host::is_host(node) && !event.is_empty() && !event.contains(&b' '))
+        .then(|| (node, Tag { text, app: event, proc_id: None, body: without_space(body), colon: true }))
+}
+
+/// Meraki: host and a bare event type behind a time in seconds.
+pub fn meraki<'a>(text: &'a [u8], scanned: &Scanned<'a>) -> Option<Parsed<'a>> {
+    let (name, behind) = word(text[scanned.len..].strip_prefix(b" ")?);
+    let text = without_space(behind);
+    if !host::is_host(name) || text.is_empty() {
+        return None;
+    }
+    let mut parsed = Parsed { when: scanned.when, host: Some(name), ..Parsed::new("meraki", text) };
+    let (kind, rest) = word(text);
+    if let Some(tag) = tag::scan(text) {
+        parsed.set_tag(tag);
+    } else if kind.iter().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'-')) {
+        parsed.set_tag(Tag { text: kind, app: kind, proc_id: None, body: without_space(rest), colon: false });
+    }
+    Some(parsed)
+}
+
+/// A name right behind the timestamp, and right before a TAG of Comware or VRP, whose signs set both off.
+pub fn glued(text: &[u8]) -> Option<Parsed<'_>> {
+    /// A sysname has 64 characters at most.
+    const MAX_BYTES: usize = 64;
+    let end = memchr::memmem::find(&text[..text.len().min(MAX_BYTES + 2)], b"%%")?;
+    let (name, behind) = text.split_at(end);
+    let tag = tag::scan(behind).filter(|_| host::is_host(name) && name[0].is_ascii_alphabetic())?;
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new("rfc3164-lenient", behind) };
+    parsed.set_tag(tag);
+    Some(parsed)
+}
+
+/// Twelve hexadecimal digits.
+pub fn is_mac(text: &[u8]) -> bool {
+    text.len() == 12 && text.iter().all(u8::is_ascii_hexdigit)
+}
