@@ -105,5 +105,7 @@ pub fn counted(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     }
     let text = skip_spaces(behind);
     let scanned = scan::scan(text).filter(|scanned| scanned.form != Form::Epoch)?;
-    header(text, &scanned, Place::First)
+    // Programs write a level in front of their own lines too.
+    let place = if LEVELS.contains(&mark) { Place::Line } else { Place::First };
+    header(text, &scanned, place)
 }
