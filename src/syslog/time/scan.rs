@@ -489,7 +489,9 @@ impl<'a> Clock<'a> {
             Some(&sign) if sign == colon => {
                 (number(text.get(at + 4..at + 6)?)? as u8, at + 6, hour_digits == 2 && colon == b':')
             }
-            None | Some(b' ' | b']' | b'Z' | b'+' | b'-') if hour_digits == 2 => (0, at + 3, false),
+            None | Some(b' ' | b']' | b'Z' | b'+' | b'-') if hour_digits == 2 && colon == b':' => {
+                (0, at + 3, false)
+            }
             _ => return None,
         };
         let mut clock = Self { hour, minute, second, fraction: &[], end, plain };
