@@ -310,7 +310,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if is_client && is_request(behind) {
         return without_host("rfc3164-no-host");
     }
-    if place == Place::Line && !host::is_address(first) && !is_before_tag(first, behind) {
+    // Nagios' events have two words in capitals behind their seconds.
+    let is_event = form == Form::Epoch && first.iter().all(u8::is_ascii_uppercase);
+    if place == Place::Line && !host::is_address(first) && (is_event || !is_before_tag(first, behind)) {
         return without_host("rfc3164-no-host");
     }
     // A message of one word has no header: the word is the text, unless it is an address.
@@ -368,7 +370,7 @@ fn is_hex_pair(text: &[u8]) -> bool {
 }
 
 /// Whether a TAG or a payload makes a host of the word before it. A sentence's first word, with a capital and without a digit
-/// or a point, is none before a word with a colon, nor are capitals before capitals (Nagios), and a number never.
+/// or a point, is none before a word with a colon, and a number never.
 fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
     let text = skip_spaces(behind);
     let text = text.strip_prefix(b": ").map_or(text, skip_spaces);
@@ -376,9 +378,7 @@ fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
         return false;
     }
     let sentence = word[0].is_ascii_uppercase() && word[1..].iter().all(u8::is_ascii_lowercase);
-    let capitals = |text: &[u8]| text.iter().all(u8::is_ascii_uppercase);
-    tag::scan(text)
-        .is_some_and(|tag| tag.proc_id.is_some() || !(sentence || capitals(word) && capitals(tag.text)))
+    tag::scan(text).is_some_and(|tag| !sentence || tag.proc_id.is_some())
         || tag::is_payload(text)
         || payload::is_device_pairs(text)
         || is_kernel(text)
