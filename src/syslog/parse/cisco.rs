@@ -20,6 +20,9 @@ const MAX_SEQUENCE_DIGITS: usize = 12;
 /// The longest SD-ELEMENT in front of a timestamp: two short parameters.
 const MAX_ELEMENT_BYTES: usize = 256;
 
+/// The longest name of a task, with its signs.
+const MAX_TASK_BYTES: usize = 64;
+
 /// What stands in front of the timestamp.
 #[derive(Default)]
 struct Prefix<'a> {
@@ -144,8 +147,13 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
             text[end + 1..].strip_prefix(b":")
         }
         b'*' => {
-            let (task, rest) = word(text);
-            let task = task.strip_suffix(b":").filter(|task| task.len() > 1)?;
+            let end = memchr::memchr(b':', &text[..text.len().min(MAX_TASK_BYTES)]).filter(|&end| end > 1)?;
+            let (task, rest) = (&text[..end], &text[end + 1..]);
+            // Some tasks have two words.
+            let is_task = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+            if !rest.starts_with(b" ") || text[1] == b' ' || !task.iter().all(is_task) {
+                return None;
+            }
             prefix.task = Some(task);
             prefix.certain = true;
             Some(rest)
@@ -157,6 +165,17 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
                 return Some(&text[len..]);
             }
             let (name, rest) = word(text);
+            // A line card and its slot: `CLC 6/0:`.
+            if prefix.certain
+                && !name.is_empty()
+                && name.iter().all(u8::is_ascii_uppercase)
+                && let (slot, rest) = word(without_space(rest))
+                && let Some(slot) = slot.strip_suffix(b":")
+                && slot.contains(&b'/')
+                && slot.iter().all(|byte| byte.is_ascii_digit() || *byte == b'/')
+            {
+                return Some(rest);
+            }
             // What an empty or broken identifier leaves behind the sequence number.
             if prefix.certain && name.ends_with(b":") && !name.iter().any(u8::is_ascii_alphanumeric) {
                 return Some(rest);
@@ -213,10 +232,17 @@ fn moment<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<(When<'a>, &'a 
     if let Some(Scanned { when, len, .. }) = scan::scan(unmarked).filter(|_| leading_digits(unmarked) < 8) {
         prefix.unsynchronised = text.first() == Some(&b'*');
         prefix.parts += usize::from(unmarked.len() != text.len());
-        return Some((when, &unmarked[len..]));
+        return Some((when, without_names(&unmarked[len..])));
     }
     let len = uptime(unmarked)?;
     Some((When::Missing, &unmarked[len..]))
+}
+
+/// Without both names of a zone that has two, `GMT/BST`, which say nothing about the season.
+fn without_names(text: &[u8]) -> &[u8] {
+    let Some(word) = text.strip_prefix(b" ") else { return text };
+    let len = word.iter().take(12).take_while(|byte| byte.is_ascii_uppercase() || **byte == b'/').count();
+    if word[..len].contains(&b'/') && word[len..].starts_with(b":") { &word[len..] } else { text }
 }
 
 /// `hh:mm:ss`, `hh:mm:ss.fff`, `1w2d`, `2d03h`, `1y5w`, and two bare numbers, before a colon: the length.

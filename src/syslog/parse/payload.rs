@@ -43,8 +43,11 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
         Some(_) => snare(body).or_else(|| netscreen(body)).unwrap_or_default(),
         None => return,
     };
-    if found.host.is_none() && parsed.rule == super::RAW {
-        found.host = securid(body);
+    if parsed.rule == super::RAW {
+        found.host = found.host.or_else(|| securid(body));
+        if let Some(at) = memchr::memmem::find(&body[..body.len().min(64)], b":node=") {
+            found = key_value(&body[at + 1..]);
+        }
     }
     if parsed.host.is_none() {
         found.host = found.host.or_else(|| ive(body)).or_else(|| appliance(parsed.app, body));
@@ -123,7 +126,21 @@ fn first_time(text: &[u8]) -> Option<When<'_>> {
     {
         return Some(found.when);
     }
-    let open = memchr::memchr(b'[', &text[..text.len().min(MAX_BYTES)])?;
+    let start = &text[..text.len().min(MAX_BYTES)];
+    // A name between bars.
+    if let Some(bar) = memchr::memchr(b'|', start)
+        && let Some(found) = scan::scan(&text[bar + 1..])
+        && text.get(bar + 1 + found.len) == Some(&b'|')
+        && found.form != Form::Epoch
+    {
+        return Some(found.when);
+    }
+    // vCenter's events have two numbers in brackets before the time.
+    let open = if text.starts_with(b"Event [") {
+        memchr::memmem::find_iter(start, b"[").nth(2)?
+    } else {
+        memchr::memchr(b'[', start)?
+    };
     let inner = &text[open + 1..];
     let within =
         scan::scan(inner).filter(|found| matches!(inner.get(found.len), Some(b']' | b' ' | b':' | b',')));
@@ -156,20 +173,22 @@ fn stamp(text: &[u8]) -> Option<When<'_>> {
     scan::scan(text).map(|scanned| scanned.when)
 }
 
-/// CEF: `dvchost` or `dvc`, and `rt`.
+/// CEF: `dvchost` or `dvc`, and `rt`, else `start`.
 fn cef(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
-    let mut address = None;
+    let (mut address, mut begin) = (None, None);
     let extension = body.splitn(8, |&byte| byte == b'|').nth(7).unwrap_or_default();
     for (key, rest) in KeyStarts::new(extension, b' ') {
         match key {
             b"dvchost" => found.host = Some(super::word(rest).0),
             b"dvc" => address = Some(super::word(rest).0),
             b"rt" => found.when = stamp(rest),
+            b"start" => begin = stamp(rest),
             _ => {}
         }
     }
     found.host = found.host.or(address);
+    found.when = found.when.or(begin);
     found
 }
 
@@ -235,34 +254,37 @@ pub fn is_key_value(text: &[u8]) -> bool {
 
 /// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, else the serial number in
 /// `devid` or `device_id`; `date`, `time`, `tz`), Forcepoint's engines (`NodeId`, `Timestamp`),
-/// Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall` or a serial
-/// number, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`; elsewhere
+/// Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall`, a serial
+/// number or `startime`, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`; elsewhere
 /// `hostname` is that of a request).
 fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut date, mut time, mut zone] = [None; 3];
     let mut firewall = false;
-    let [mut node, mut device] = [None; 2];
+    let [mut node, mut device, mut wall] = [None; 3];
     let bars = body[..body.len().min(64)].contains(&b'|');
     for (key, value) in (Pairs { rest: body }) {
         match key {
             b"device_id" | b"devid" | b"NodeId" => device = device.or(Some(value)),
             b"devname" | b"device_name" => found.host = found.host.or(Some(value)),
             b"id" => firewall |= value == b"firewall",
-            b"sn" => firewall = true,
+            b"sn" | b"startime" => firewall = true,
             b"hostname" if bars => found.host = found.host.or(Some(value)),
             b"node" => node = node.or(Some(value)),
             b"msg" if found.when.is_none() && value.starts_with(b"audit(") => {
                 found.when = stamp(&value[6..]);
                 found.host = found.host.or(node);
             }
-            b"fw" if firewall => found.host = found.host.or(Some(value)),
+            b"fw" => wall = wall.or(Some(value)),
             b"date" => date = date.or(Some(value)),
             b"time" => time = time.or(Some(value)),
             b"tz" | b"timezone" => zone = zone.or(Some(value)),
             b"timestamp" | b"Timestamp" | b"ts" | b"t" => found.when = found.when.or_else(|| stamp(value)),
             _ => {}
         }
+    }
+    if firewall {
+        found.host = found.host.or(wall);
     }
     // Fortinet's serial number, Forcepoint's address, where nothing names the device.
     if date.is_some() && time.is_some() || body.starts_with(b"Timestamp=") {

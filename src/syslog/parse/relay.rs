@@ -5,7 +5,7 @@
 //! of it, a TAG or a payload behind it, or a relay that names nothing but an address.
 
 use super::rfc3164::{LEVELS, Place, enclosed, header, is_own_word, set_tag};
-use super::{Parsed, host, payload, pri, rfc5424, skip_spaces, without_space, word};
+use super::{Parsed, devices, host, payload, pri, rfc5424, skip_spaces, without_space, word};
 use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
 
@@ -20,6 +20,12 @@ pub fn relayed<'a>(text: &'a [u8], relay: Option<&[u8]>) -> Option<Parsed<'a>> {
     let is_versioned = matches!(text, [b'1', b' ', a, b, c, d, b'-', ..] if [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()));
     if let Some(inner) = rfc5424::parse(text).filter(|inner| inner.rule == "rfc5424" || is_versioned) {
         return Some(Parsed { rule: "relayed", ..inner });
+    }
+    // Meraki's VERSION has a time in seconds behind it.
+    if let Some(rest) = text.strip_prefix(b"1 ")
+        && let Some(scanned) = scan::scan(rest).filter(|scanned| scanned.form == Form::Epoch)
+    {
+        return devices::meraki(rest, &scanned);
     }
     let scanned = scan::scan(text)?;
     let inner = header(text, &scanned, Place::Inner)?;

@@ -20,11 +20,12 @@
 
 use super::tag::{self, Tag};
 use super::{
-    Parsed, cisco, devices, host, leading_digits, payload, relay, skip_spaces, straight, without_space, word,
+    Parsed, cisco, devices, host, leading_digits, payload, pri, relay, skip_spaces, straight, without_space,
+    word,
 };
 use crate::syslog::block;
-use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Form, Scanned};
+use crate::syslog::time::{Stamp, When};
 
 /// The severities that F5 prints between host and TAG.
 pub(super) const LEVELS: [&[u8]; 14] = [
@@ -161,11 +162,34 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
     if !matches!(rest.first(), None | Some(b' ' | b':' | b'\t')) {
         return devices::glued(rest).map(|parsed| Parsed { when: scanned.when, ..parsed });
     }
+    // A relay's time in front of the origin's, both in full.
+    if place != Place::Inner
+        && scanned.form == Form::Rfc3339
+        && let Some(inner) = rest.strip_prefix(b" ")
+        && let Some(own) = scan::scan(inner).filter(|own| own.form == Form::Rfc3339)
+        && inner.get(own.len) == Some(&b' ')
+    {
+        let parsed = header(inner, &own, Place::Inner)?;
+        return relay::relayed(parsed.body, parsed.host).or(Some(parsed));
+    }
     let mut parsed = behind_timestamp(rest, scanned.form, place);
     if parsed.when == When::Missing {
-        parsed.when = scanned.when;
+        parsed.when = kiwi(text, rest, scanned);
     }
     Some(parsed)
+}
+
+/// The timestamp, whose month stands first in files of Kiwi also between dashes: there a level with capitals follows.
+fn kiwi<'a>(text: &[u8], rest: &[u8], scanned: &Scanned<'a>) -> When<'a> {
+    if let [_, _, b'-', _, _, b'-', ..] = text
+        && let When::Civil(stamp @ Stamp { month: day @ 1..=12, day: month @ 1..=12, .. }) = scanned.when
+        && let first = column(rest.trim_ascii_start()).0
+        && first.first().is_some_and(u8::is_ascii_uppercase)
+        && is_selector_of_any_case(first)
+    {
+        return When::Civil(Stamp { month, day, ..stamp });
+    }
+    scanned.when
 }
 
 pub(super) fn rule_of(form: Form) -> &'static str {
@@ -177,10 +201,13 @@ pub(super) fn rule_of(form: Form) -> &'static str {
 }
 
 fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
-    let text = without_level(skip_spaces(rest));
     if let Some(tabbed) = rest.strip_prefix(b"\t") {
         return behind_tab(tabbed, form, place);
     }
+    let spaced = skip_spaces(rest);
+    let text = without_level(spaced);
+    // Collectors' files have a level in words there, and the host behind it.
+    let place = if text.len() < spaced.len() && place == Place::Line { Place::First } else { place };
     if let Some(rest) = text.strip_prefix(b":").filter(|rest| !rest.starts_with(b":")) {
         return cisco::behind_colon(without_space(rest));
     }
@@ -250,6 +277,14 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     {
         return Parsed { host: Some(mac), ..Parsed::new(rule_of(form), &text[13..]) };
     }
+    // A context in brackets, of letters alone, and the device's address.
+    if let Some(context) = enclosed(first)
+        && context.iter().all(u8::is_ascii_lowercase)
+        && let (address, rest) = word(skip_spaces(behind))
+        && host::is_address(address)
+    {
+        return behind_host(address, rest, rule_of(form), place);
+    }
     // SECUI puts an event and the device's address in brackets each.
     if let Some(event) = enclosed(first)
         && !host::is_address(event)
@@ -300,6 +335,13 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     // A logging library's severity stands where it puts no host.
     if is_level_in_capitals(first) {
         return without_host("rfc3164-no-host");
+    }
+    if is_level(first)
+        && let Some(tag) = tag::scan(skip_spaces(behind)).filter(|tag| tag.proc_id.is_some())
+    {
+        let mut parsed = Parsed::new("rfc3164-no-host", text);
+        parsed.set_tag(tag);
+        return parsed;
     }
     // A number is a name where a TAG follows it, else the beginning of a text.
     if first.iter().all(u8::is_ascii_digit) && tag::scan(skip_spaces(behind)).is_none() {
@@ -378,7 +420,13 @@ fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
         return false;
     }
     let sentence = word[0].is_ascii_uppercase() && word[1..].iter().all(u8::is_ascii_lowercase);
+    let (level, behind_level) = super::word(text);
+    let is_level = !sentence
+        && level.iter().all(u8::is_ascii_uppercase)
+        && is_level_in_capitals(level)
+        && behind_level.len() > 1;
     tag::scan(text).is_some_and(|tag| !sentence || tag.proc_id.is_some())
+        || is_level
         || tag::is_payload(text)
         || payload::is_device_pairs(text)
         || is_kernel(text)
@@ -432,14 +480,14 @@ fn column(text: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Without the facility and level that stand behind the timestamp: `<4.6>` or `<auth.info>` of BSD's syslogd -v,
-/// `local7.notice` of `AlliedWare`.
+/// Without the facility and level that stand behind the timestamp: `<4.6>` or `<auth.info>` of BSD's syslogd -v, PRI itself,
+/// `local7.notice` of `AlliedWare`, `Local7.Notice` of Kiwi's files.
 fn without_level(text: &[u8]) -> &[u8] {
     // The longest is `<security.emergency>`.
     const MAX_BYTES: usize = 24;
     let Some(inner) = text.strip_prefix(b"<") else {
         let (first, behind) = word(&text[..text.len().min(MAX_BYTES)]);
-        return if is_selector(first) && !behind.is_empty() {
+        return if is_selector_of_any_case(first) && !behind.is_empty() {
             skip_spaces(&text[first.len()..])
         } else {
             text
@@ -447,9 +495,12 @@ fn without_level(text: &[u8]) -> &[u8] {
     };
     let Some(end) = memchr::memchr(b'>', &inner[..inner.len().min(MAX_BYTES)]) else { return text };
     let level = &inner[..end];
-    let is_one = level.contains(&b'.')
-        && !host::is_ipv4(level)
-        && level.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase() || *byte == b'.');
+    // PRI itself behind the timestamp, before a host.
+    let is_pri = (1..=3).contains(&level.len()) && level.iter().all(u8::is_ascii_digit);
+    let is_one = is_pri
+        || level.contains(&b'.')
+            && !host::is_ipv4(level)
+            && level.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase() || *byte == b'.');
     if is_one && inner[end + 1..].starts_with(b" ") { skip_spaces(&inner[end + 1..]) } else { text }
 }
 
@@ -465,6 +516,7 @@ fn node_name(word: &[u8]) -> Option<&[u8]> {
 /// What follows HOSTNAME.
 fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, place: Place) -> Parsed<'a> {
     let behind = behind.strip_prefix(b"\t").unwrap_or(behind);
+    let name = host::without_unit(name);
     let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, without_space(behind)) };
     let mut text = skip_spaces(behind);
     if let Some(rest) = text.strip_prefix(b":") {
@@ -497,7 +549,9 @@ fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, place: 
         return behind_host(own, rest, rule, place);
     }
     if place != Place::Inner {
-        if let Some(inner) = cisco::relayed(&parsed, text) {
+        let unwrapped = pri::take(text);
+        let own = if text.starts_with(b"<") && unwrapped.sent { unwrapped.text } else { text };
+        if let Some(inner) = cisco::relayed(&parsed, own) {
             return inner;
         }
         if let Some(inner) = relay::relayed(text, Some(name)) {
@@ -542,6 +596,7 @@ pub(super) fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
 /// What may stand between a host and its TAG.
 fn is_stepped_over(word: &[u8]) -> bool {
     LEVELS.contains(&word)
+        || is_level_in_capitals(word) && word.iter().all(u8::is_ascii_uppercase)
         || host::is_address(word)
         || is_facility_and_level(word)
         || is_selector(word)
@@ -551,6 +606,11 @@ fn is_stepped_over(word: &[u8]) -> bool {
 /// The host once more, or its name in full.
 fn is_same_host(host: &[u8], word: &[u8]) -> bool {
     word.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest[0] == b'.')
+}
+
+/// A severity in small letters, or what vCenter has besides.
+pub(super) fn is_level(word: &[u8]) -> bool {
+    LEVELS.contains(&word) || word == b"verbose"
 }
 
 /// A severity as logging libraries write it, with capitals.
@@ -621,6 +681,9 @@ pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     if tag::is_payload(body) && host::is_host(name) {
         let rule = if body.starts_with(b"CEF") { "cef" } else { "leef" };
         return Some(Parsed { host: Some(name), ..Parsed::new(rule, body) });
+    }
+    if host::is_address(name) && payload::is_device_pairs(body) {
+        return Some(Parsed { host: Some(name), ..Parsed::new("key-value", body) });
     }
     let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
     let tag = tag::scan(skip_spaces(behind)).filter(|tag| {

@@ -24,7 +24,7 @@
 //! | is the TAG a payload (`CEF: 0\|`) | a text that begins with a digit is left to the rules |
 
 use super::Parsed;
-use super::rfc3164::{is_level_in_capitals, is_selector, rule_of};
+use super::rfc3164::{is_level, is_level_in_capitals, is_selector, rule_of};
 use crate::syslog::block;
 use crate::syslog::time::scan::{self, Form, Scanned};
 
@@ -62,7 +62,7 @@ pub fn parse<'a>(text: &'a [u8], scanned: &Scanned<'a>) -> Option<Parsed<'a>> {
     };
     Some(Parsed {
         when: scanned.when,
-        host: Some(host),
+        host: Some(super::host::without_unit(host)),
         app: Some(program),
         proc_id,
         tag: Some(tag),
@@ -76,6 +76,7 @@ fn host(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let first = *host.first()?;
     let is_other = !first.is_ascii_alphanumeric()
         || host == b"syslogd"
+        || is_level(host)
         || (first.is_ascii_uppercase() && (host == b"SymantecServer" || is_level_in_capitals(host)))
         || is_selector(host);
     (!is_other).then_some((host, behind))

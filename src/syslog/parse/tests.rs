@@ -245,13 +245,14 @@ const ORDER: [(&str, Rule); 11] = [
 
 /// Which rules would accept the same message, and why the first of them is right. Whatever the corpus shows beyond these
 /// is a rule that swallows another one's messages.
-const BOTH: [(&str, &str, &str); 4] = [
+const BOTH: [(&str, &str, &str); 5] = [
     (
         "rfc5424",
         "rfc3164",
         "a version in front of the timestamp is read there too, where the fields behind it are too few",
     ),
     ("cisco", "tag", "a name with a colon is a TAG, unless a task, timestamp and mnemonic follow it"),
+    ("rfc3164", "preceded", "a time in front of another one is a relay's, and no name"),
     ("cisco", "counted", "a number in front of a timestamp is Cisco's where what follows it is"),
     ("payload", "tag", "a name with a colon is a TAG, unless ScreenOS says it once more as the device's"),
 ];

@@ -306,7 +306,7 @@ pub fn abbreviation_minutes(name: &[u8]) -> Option<i32> {
         b"EEST" | b"MSK" | b"TRT" => 180,
         b"PKT" => 300,
         b"IST" => 330,
-        b"HKT" | b"SGT" | b"AWST" | b"PHT" => 480,
+        b"BJT" | b"HKT" | b"SGT" | b"AWST" | b"PHT" => 480,
         b"JST" | b"KST" => 540,
         b"AEST" => 600,
         b"AEDT" => 660,
