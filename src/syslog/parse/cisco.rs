@@ -303,9 +303,12 @@ fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<P
             let when = if inner.when == When::Missing { when } else { inner.when };
             return Some(Parsed { host: inner.host.or(Some(name)), when, ..inner });
         }
-        let (own_host, text) = match tag::mnemonic(spaced) {
-            Some(_) => (None, spaced),
-            None => (Some(name).filter(|name| host::is_host(name)), skip_spaces(rest)),
+        let (own_host, text) = if tag::mnemonic(spaced).is_some() {
+            (None, spaced)
+        } else {
+            // EMBLEM's name has a colon of its own.
+            let name = name.strip_suffix(b":").filter(|name| !name.is_empty()).unwrap_or(name);
+            (Some(name).filter(|name| host::is_host(name)), skip_spaces(rest))
         };
         let text = text.strip_prefix(b": ").map_or(text, skip_spaces);
         let mut parsed = Parsed { host: own_host, ..Parsed::new("cisco", text) };

@@ -374,7 +374,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if is_pairs && tag::scan(skip_spaces(behind)).is_some_and(|tag| tag.colon) {
         return behind_host(first, behind, rule_of(form), place);
     }
-    if let Some(name) = node_name(first).filter(|_| tag::scan(skip_spaces(behind)).is_some()) {
+    if let Some(name) =
+        node_name(first).filter(|_| first.ends_with(b"(root)") || tag::scan(skip_spaces(behind)).is_some())
+    {
         return behind_host(name, behind, rule_of(form), place);
     }
     if host::is_odd_name(first) && is_mnemonic_or_process(skip_spaces(behind)) {
@@ -504,12 +506,15 @@ fn without_level(text: &[u8]) -> &[u8] {
     if is_one && inner[end + 1..].starts_with(b" ") { skip_spaces(&inner[end + 1..]) } else { text }
 }
 
-/// A name with a node's number (`OneFS`), `name(id1)`, or with its address, `name(10.0.0.5)`.
+/// A name with a node's number (`OneFS`), `name(id1)`, with its address, `name(10.0.0.5)`, or with the virtual system that each
+/// device of Hillstone has, `serial(root)`.
 fn node_name(word: &[u8]) -> Option<&[u8]> {
     let open = memchr::memchr(b'(', word)?;
     let inner = word[open + 1..].strip_suffix(b")")?;
     let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    let is_one = inner.strip_prefix(b"id").is_some_and(is_number) || host::is_address(inner);
+    let is_one = inner.strip_prefix(b"id").is_some_and(is_number)
+        || host::is_address(inner)
+        || inner == b"root" && host::is_no_word(&word[..open]);
     (is_one && host::is_host(&word[..open])).then_some(&word[..open])
 }
 
