@@ -135,7 +135,7 @@ impl Intake {
             }
             if lead.is_long() && self.spool.is_behind() {
                 lead.waits();
-                self.hold(&mut lead).await;
+                self.hold(&mut lead, pace.due(self.demand.is_raised())).await;
             }
             if busy {
                 continue;
@@ -173,13 +173,15 @@ impl Intake {
         (batch, true)
     }
 
-    /// Waits until the uplink is not behind any more, for a moment, unless nothing was acknowledged since the last time.
-    async fn hold(&self, lead: &mut Lead) {
+    /// Waits until the uplink is not behind any more, for a moment and no longer than until the next sync is due, unless nothing
+    /// was acknowledged since the last time.
+    async fn hold(&self, lead: &mut Lead, due: Option<Instant>) {
         let acknowledged = self.spool.acknowledged();
         if lead.acknowledged.replace(acknowledged) == Some(acknowledged) {
             return;
         }
         let until = Instant::now() + HOLD;
+        let until = due.map_or(until, |due| due.min(until));
         while self.spool.is_behind() {
             tokio::select! {
                 biased;
@@ -452,9 +454,9 @@ mod tests {
             give_up: watch::channel(false).1,
         };
         let mut lead = Lead::default();
-        let mut waited = async |meanwhile: &dyn Fn()| {
+        let mut waited = async |due: Option<Duration>, meanwhile: &dyn Fn()| {
             let begun = Instant::now();
-            let hold = intake.hold(&mut lead);
+            let hold = intake.hold(&mut lead, due.map(|due| begun + due));
             let acknowledge = async {
                 tokio::time::sleep(HOLD / 4).await;
                 meanwhile();
@@ -468,17 +470,23 @@ mod tests {
             begun.elapsed()
         };
         let nothing = || ();
-        assert_eq!(waited(&nothing).await, Duration::ZERO, "nothing is there");
+        assert_eq!(waited(None, &nothing).await, Duration::ZERO, "nothing is there");
         for _ in 0..9 {
             spool.append(Arc::new(batch_of(&[b'x'; 60]))).unwrap();
         }
         spool.sync().unwrap();
-        assert_eq!(waited(&nothing).await, Duration::ZERO, "nothing was acknowledged since the last time");
+        assert_eq!(
+            waited(None, &nothing).await,
+            Duration::ZERO,
+            "nothing was acknowledged since the last time"
+        );
         spool.acknowledge(1).unwrap();
-        assert_eq!(waited(&nothing).await, HOLD, "it gets on, and does not catch up");
-        assert_eq!(waited(&nothing).await, Duration::ZERO, "it does not get on");
+        assert_eq!(waited(None, &nothing).await, HOLD, "it gets on, and does not catch up");
+        assert_eq!(waited(None, &nothing).await, Duration::ZERO, "it does not get on");
         spool.acknowledge(2).unwrap();
-        assert_eq!(waited(&|| spool.acknowledge(8).unwrap()).await, HOLD / 4, "it has caught up");
+        assert_eq!(waited(Some(HOLD / 2), &nothing).await, HOLD / 2, "a sync is due before");
+        spool.acknowledge(3).unwrap();
+        assert_eq!(waited(None, &|| spool.acknowledge(8).unwrap()).await, HOLD / 4, "it has caught up");
 
         let datagram = Origin { transport: Transport::Udp, ..*batch().get(0).unwrap().0 };
         let (mut udp, mut lead) = (Batch::default(), Lead::default());
