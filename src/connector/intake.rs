@@ -8,7 +8,7 @@
 //! used for half of the time at most, and what waits meanwhile is synced together.
 //!
 //! Waking up and writing cost the same for one event as for hundreds. So the thread takes all batches that wait and appends
-//! them as one, and while they come it rests a moment after each round, in which the next ones gather without waking it. The
+//! them together, and while they come it rests a moment after each round, in which the next ones gather without waking it. The
 //! first one after a silence is taken at once.
 //!
 //! Where the processors cannot do all of it, taking in comes to an end sooner than sending, for it is less work: the backlog
@@ -32,9 +32,11 @@ use tokio::time::Instant;
 
 /// Batches between listener and spool. With [`crate::listener::BATCH_BYTES`] each, 16 MiB at most.
 pub(super) const CHANNEL_BATCHES: usize = 64;
-/// Batches that wait are joined to one until it has so many bytes: one write and one entry in the spool's memory for all of
-/// them. Beyond it a write costs what its bytes cost, and joining them would only be another copy.
+/// Batches that wait are joined to one until it has so many bytes: one entry in the spool's memory for all of them. Beyond it
+/// an entry costs what its bytes cost, and joining them would only be another copy.
 const JOIN_BYTES: usize = 32 * 1024;
+/// A round takes so many bytes at least, where so many wait: the spool writes them together.
+const ROUND_BYTES: usize = 512 * 1024;
 /// Rest between two rounds while batches come: what an event may be late.
 const REST: Duration = Duration::from_millis(1);
 /// Where a round found so many batches, the channel would fill up in a rest, and thousands of senders wait for each other.
@@ -117,10 +119,10 @@ impl Intake {
             };
             let (came, busy) = match received {
                 Ok(batch) => {
-                    let (batch, busy) = self.join_waiting(batch);
-                    let bytes = batch.size_bytes();
-                    lead.came(&batch);
-                    if !self.append(Arc::new(batch)).await {
+                    let (batches, busy) = self.take_waiting(batch);
+                    let bytes = batches.iter().map(|batch| batch.size_bytes()).sum();
+                    lead.came(&batches);
+                    if !self.append(batches).await {
                         break;
                     }
                     pace.appended(bytes);
@@ -162,15 +164,25 @@ impl Intake {
         }
     }
 
-    /// The batch with those that wait behind it, and whether there are so many that it is no time to rest.
-    fn join_waiting(&mut self, mut batch: Batch) -> (Batch, bool) {
-        let mut joined = 1;
-        while batch.size_bytes() < JOIN_BYTES && batch.len() < BATCH_MESSAGES {
-            let Ok(next) = self.batches.try_recv() else { return (batch, joined >= BUSY_BATCHES) };
-            batch.append(&next);
-            joined += 1;
-        }
-        (batch, true)
+    /// The batch and those that wait behind it, small ones joined, and whether there are so many that it is no time to rest.
+    fn take_waiting(&mut self, first: Batch) -> (Vec<Arc<Batch>>, bool) {
+        let mut taken = Vec::new();
+        let (mut last, mut bytes, mut count) = (first, 0, 1);
+        let more = loop {
+            if bytes + last.size_bytes() >= ROUND_BYTES {
+                break true;
+            }
+            let Ok(next) = self.batches.try_recv() else { break count >= BUSY_BATCHES };
+            count += 1;
+            if last.size_bytes() < JOIN_BYTES && last.len() < BATCH_MESSAGES {
+                last.append(&next);
+            } else {
+                bytes += last.size_bytes();
+                taken.push(Arc::new(std::mem::replace(&mut last, next)));
+            }
+        };
+        taken.push(Arc::new(last));
+        (taken, more)
     }
 
     /// Waits until the uplink is not behind any more, for a moment and no longer than until the next sync is due, unless nothing
@@ -191,18 +203,26 @@ impl Intake {
         }
     }
 
-    /// Appends one batch, waiting as long as it takes. False when the process ends before there was room; then the channel
+    /// Appends the batches, waiting as long as it takes. False when the process ends before there was room; then the channel
     /// is closed, and what was in it has been counted.
-    async fn append(&mut self, batch: Arc<Batch>) -> bool {
+    async fn append(&mut self, mut batches: Vec<Arc<Batch>>) -> bool {
         let mut waited = false;
-        loop {
+        while !batches.is_empty() {
             let room = self.space.notified();
-            match self.spool.append(Arc::clone(&batch)) {
-                Ok(Append::Stored { .. }) => {
+            match self.spool.append_some(&batches) {
+                Ok(Append::Stored { last_seq, first_seq }) => {
+                    let mut stored = (last_seq + 1 - first_seq) as usize;
+                    let whole = batches.iter().take_while(|batch| {
+                        let is_stored = batch.len() <= stored;
+                        stored = stored.saturating_sub(batch.len());
+                        is_stored
+                    });
+                    batches.drain(..whole.count());
                     if waited {
                         tracing::info!("the spool takes events in again");
+                        waited = false;
                     }
-                    return true;
+                    continue;
                 }
                 _ if waited => {}
                 Ok(Append::Full) => tracing::error!("the spool is full; senders have to wait"),
@@ -215,17 +235,24 @@ impl Intake {
                 biased;
                 () = room => {}
                 () = tokio::time::sleep(RETRY) => {}
-                () = given_up(&mut self.give_up) => break,
+                () = given_up(&mut self.give_up) => {
+                    self.count_lost(&batches).await;
+                    return false;
+                }
             }
         }
-        let mut messages = batch.len();
+        true
+    }
+
+    /// Says how many messages are lost, for which there was no room before the process had to end.
+    async fn count_lost(&mut self, batches: &[Arc<Batch>]) {
+        let mut messages: usize = batches.iter().map(|batch| batch.len()).sum();
         // Closed, so that the listener does not wait for room here.
         self.batches.close();
         while let Some(batch) = self.batches.recv().await {
             messages += batch.len();
         }
         tracing::error!(messages, "ended with messages that the spool had no room for");
-        false
     }
 
     fn sync(&self) -> bool {
@@ -255,9 +282,11 @@ struct Lead {
 
 impl Lead {
     /// A batch of several inputs counts as one of the first's: they come in turns.
-    fn came(&mut self, batch: &Batch) {
-        if batch.get(0).is_some_and(|(origin, _)| origin.transport == Transport::Tcp) {
-            self.bytes = self.bytes.saturating_add(batch.size_bytes());
+    fn came(&mut self, batches: &[Arc<Batch>]) {
+        for batch in batches {
+            if batch.get(0).is_some_and(|(origin, _)| origin.transport == Transport::Tcp) {
+                self.bytes = self.bytes.saturating_add(batch.size_bytes());
+            }
         }
     }
 
@@ -491,9 +520,9 @@ mod tests {
         let datagram = Origin { transport: Transport::Udp, ..*batch().get(0).unwrap().0 };
         let (mut udp, mut lead) = (Batch::default(), Lead::default());
         udp.push(datagram, &vec![b'x'; SYNC_BYTES]);
-        lead.came(&udp);
+        lead.came(&[Arc::new(udp)]);
         assert!(!lead.is_long(), "a datagram cannot wait");
-        lead.came(&batch_of(&vec![b'x'; SYNC_BYTES]));
+        lead.came(&[Arc::new(batch_of(&vec![b'x'; SYNC_BYTES]))]);
         assert!(lead.is_long());
     }
 

@@ -41,6 +41,12 @@ pub fn encoded_bytes(batch: &Batch) -> u64 {
     (batch.size_bytes() + batch.len() * HEAD_BYTES) as u64
 }
 
+/// Whether every message of a batch is within [`MAX_MESSAGE_BYTES`].
+pub fn is_storable(batch: &Batch) -> bool {
+    batch.size_bytes() <= MAX_MESSAGE_BYTES
+        || batch.iter().all(|(_, message)| message.len() <= MAX_MESSAGE_BYTES)
+}
+
 /// Appends one record to `buffer`.
 pub fn encode(buffer: &mut Vec<u8>, seed: u32, seq: u64, origin: &Origin, message: &[u8]) {
     let mut head = [0; HEAD_BYTES];

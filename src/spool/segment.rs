@@ -21,8 +21,8 @@
 //! event the one with the higher number is right.
 
 use super::fs::File;
+use super::queue::Chunk;
 use super::record::{self, Decoded, MAGIC, Record, u32_at, u64_at};
-use crate::batch::Batch;
 use crate::clock::UnixMicros;
 use std::io;
 use std::ops::Range;
@@ -237,18 +237,23 @@ impl Writer {
         })
     }
 
-    /// Writes the events `range` of a batch with one write. `buffer` is working memory. After an error the segment
-    /// must not be used any more.
-    pub fn append(&mut self, buffer: &mut Vec<u8>, batch: &Batch, range: Range<usize>) -> io::Result<()> {
+    /// Writes consecutive events with one write. `buffer` is working memory. After an error the segment must not be used
+    /// any more.
+    pub fn append(&mut self, buffer: &mut Vec<u8>, chunks: &[Chunk]) -> io::Result<()> {
         buffer.clear();
-        buffer.reserve(batch.range_bytes(range.clone()) + range.len() * record::HEAD_BYTES);
+        let bytes = |chunk: &Chunk| {
+            chunk.batch.range_bytes(chunk.range.clone()) + chunk.range.len() * record::HEAD_BYTES
+        };
+        buffer.reserve(chunks.iter().map(bytes).sum());
         let mut seq = self.last_seq;
         let mut received = None;
-        for (origin, message) in batch.range(range) {
-            seq += 1;
-            record::encode(buffer, self.seed, seq, origin, message);
-            received.get_or_insert(origin.received);
-            self.last_received = origin.received;
+        for chunk in chunks {
+            for (origin, message) in chunk.batch.range(chunk.range.clone()) {
+                seq += 1;
+                record::encode(buffer, self.seed, seq, origin, message);
+                received.get_or_insert(origin.received);
+                self.last_received = origin.received;
+            }
         }
         if let (true, Some(received)) = (self.is_empty(), received) {
             self.first_received = received;

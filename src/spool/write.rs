@@ -4,6 +4,7 @@
 //! before stays, and everything in memory behind it is written to a new segment by the next call. A failure to tidy up
 //! (names, footers, removal) changes nothing that counts, and is tried again.
 
+use super::Options;
 use super::queue::Chunk;
 use super::record;
 use super::recovery::{Segment, Unfinished};
@@ -45,6 +46,13 @@ impl WriteSide {
         }
     }
 
+    /// Bytes that the segment has room for which a write of `size` goes to.
+    pub fn room(&self, options: &Options, size: u64) -> u64 {
+        let len = self.current.as_ref().map_or(HEADER_BYTES, |current| current.len);
+        let left = options.segment_bytes.saturating_sub(len);
+        if left < size { options.segment_bytes.saturating_sub(HEADER_BYTES) } else { left }
+    }
+
     /// Whether something in memory has to be written anew before anything else.
     pub fn is_rewrite_due(&self) -> bool {
         self.rewrite_due
@@ -57,7 +65,7 @@ impl Spool {
         if writer.rewrite_due {
             let chunks: Vec<Chunk> = lock(&self.shared).tail.unsynced().cloned().collect();
             for chunk in chunks {
-                self.write_chunk(writer, &chunk)?;
+                self.write_chunks(writer, &[chunk])?;
             }
             writer.rewrite_due = false;
         }
@@ -83,23 +91,24 @@ impl Spool {
         Ok(lock(&self.shared).durable())
     }
 
-    /// Writes one chunk to the current segment, or to a new one.
-    pub(super) fn write_chunk(&self, writer: &mut WriteSide, chunk: &Chunk) -> Result<()> {
-        let size = record::encoded_bytes(&chunk.batch);
+    /// Writes consecutive chunks with one call to the current segment, or to a new one.
+    pub(super) fn write_chunks(&self, writer: &mut WriteSide, chunks: &[Chunk]) -> Result<()> {
+        let first_seq = chunks[0].first_seq;
+        let size = chunks.iter().map(|chunk| record::encoded_bytes(&chunk.batch)).sum::<u64>();
         if let Some(current) = &writer.current {
-            let follows = current.last_seq + 1 == chunk.first_seq;
+            let follows = current.last_seq + 1 == first_seq;
             let full = !current.is_empty() && current.len + size > self.options.segment_bytes;
             if !follows || full {
                 self.rotate(writer)?;
             }
         }
         if writer.current.is_none() {
-            writer.current = Some(self.begin(writer, chunk.first_seq)?);
+            writer.current = Some(self.begin(writer, first_seq)?);
             writer.free_bytes = writer.free_bytes.saturating_sub(HEADER_BYTES + FOOTER_BYTES);
         }
         let current = writer.current.as_mut().expect("there is a segment now");
         fault_point::pass(Place::BeforeAppend, current.last_seq);
-        if let Err(error) = current.append(&mut writer.buffer, &chunk.batch, chunk.range.clone()) {
+        if let Err(error) = current.append(&mut writer.buffer, chunks) {
             self.abandon(writer);
             return Err(self.refused("the spool cannot be written", error));
         }

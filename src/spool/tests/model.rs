@@ -177,28 +177,53 @@ impl Run {
         self.disk.set_free(None);
     }
 
+    /// Offers so many events in batches of up to three, until all are stored or the rest is refused.
     fn append(&mut self, events: u8, size: u8) {
-        let mut batch = Batch::default();
-        let first_event = self.next_event;
-        for _ in 0..events {
-            let origin = Origin {
-                received: UnixMicros(self.next_event.cast_signed()),
-                source: "192.0.2.1:514".parse().unwrap(),
-                transport: Transport::Udp,
-                cut: false,
-            };
-            batch.push(origin, &event(self.next_event, size));
-            self.next_event += 1;
-        }
-        let next_seq = self.spool().status().last_seq + 1;
-        match self.spool().append(Arc::new(batch)) {
-            Ok(Append::Stored { first_seq, last_seq }) => {
-                assert_eq!((first_seq, last_seq), (next_seq, next_seq + u64::from(events) - 1));
-                self.pending.extend((first_seq..=last_seq).zip(first_event..));
+        let mut batches: Vec<Arc<Batch>> = Vec::new();
+        let mut left = u64::from(events);
+        while left > 0 {
+            let count = left.min(1 + self.next_event % 3);
+            let mut batch = Batch::default();
+            for _ in 0..count {
+                let origin = Origin {
+                    received: UnixMicros(self.next_event.cast_signed()),
+                    source: "192.0.2.1:514".parse().unwrap(),
+                    transport: Transport::Udp,
+                    cut: false,
+                };
+                batch.push(origin, &event(self.next_event, size));
+                self.next_event += 1;
             }
-            Ok(Append::Full) | Err(_) => {
-                assert_eq!(self.spool().status().last_seq + 1, next_seq, "a refused batch takes no numbers");
-                self.offered.extend((next_seq..).zip(first_event..self.next_event));
+            batches.push(Arc::new(batch));
+            left -= count;
+        }
+        while !batches.is_empty() {
+            let next_seq = self.spool().status().last_seq + 1;
+            let first_event = self.next_event - batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
+            match self.spool().append_some(&batches) {
+                Ok(Append::Stored { first_seq, last_seq }) => {
+                    assert_eq!(first_seq, next_seq);
+                    self.pending.extend((first_seq..=last_seq).zip(first_event..));
+                    let mut through = first_seq - 1;
+                    batches.retain(|batch| {
+                        through += batch.len() as u64;
+                        through > last_seq
+                    });
+                    assert_eq!(
+                        last_seq + 1 + batches.iter().map(|batch| batch.len() as u64).sum::<u64>(),
+                        through + 1,
+                        "whole batches are stored, and one at least"
+                    );
+                }
+                Ok(Append::Full) | Err(_) => {
+                    assert_eq!(
+                        self.spool().status().last_seq + 1,
+                        next_seq,
+                        "a refused batch takes no numbers"
+                    );
+                    self.offered.extend((next_seq..).zip(first_event..self.next_event));
+                    return;
+                }
             }
         }
     }

@@ -38,6 +38,31 @@ fn events_are_read_in_order_once_they_are_synced_and_leave_when_acknowledged() {
 }
 
 #[test]
+fn batches_that_wait_are_taken_together_as_far_as_the_segment_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _) = Spool::open(dir.path(), options()).unwrap();
+    let offered: Vec<_> = (1..=40).step_by(2).map(|first| batch(first, 2)).collect();
+    let mut rest = &offered[..];
+    let mut steps = 0;
+    while let Append::Stored { first_seq, last_seq } = spool.append_some(rest).unwrap()
+        && first_seq <= last_seq
+    {
+        rest = &rest[(last_seq + 1 - first_seq) as usize / 2..];
+        steps += 1;
+        let segments = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap()).filter(|entry| {
+            entry.path().extension().is_some_and(|extension| extension == "seg" || extension == "open")
+        });
+        for segment in segments {
+            assert!(segment.metadata().unwrap().len() <= options().segment_bytes + 64, "{segment:?}");
+        }
+    }
+    assert!(rest.is_empty());
+    assert_eq!(steps, spool.status().segments, "one write for each segment");
+    assert_eq!(spool.sync().unwrap(), 40);
+    assert_eq!(read_all(&spool, 0), (1..=40).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_second_opener_is_refused_while_the_first_lives() {
     let dir = tempfile::tempdir().unwrap();
     let first = Spool::open(dir.path(), options()).unwrap();
