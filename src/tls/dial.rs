@@ -33,6 +33,10 @@ pub const REFUSAL_WAIT: (Duration, Duration) = (Duration::from_millis(100), Dura
 /// firewall has forgotten is found within two minutes rather than with the next event.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
 
+/// Bytes that are encrypted at a time and handed to the kernel with one call: sixteen records. With rustls' 64 KiB each call ends a
+/// little behind the largest packet that the kernel makes, and the rest goes out as a small one of its own.
+const BUFFER_BYTES: usize = 256 << 10;
+
 /// An established connection, both sides known to each other.
 #[derive(Debug)]
 pub struct Connection {
@@ -115,6 +119,7 @@ async fn attempt(
         .await
         .map_err(|_| Fault::Timeout(Step::Handshake))?
         .map_err(|error| Fault::from_io(&error))?;
+    stream.get_mut().1.set_buffer_limit(Some(BUFFER_BYTES));
     await_refusal(&mut stream, begun.elapsed()).await?;
     Ok(Connection { stream, peer: address })
 }
