@@ -172,14 +172,11 @@ impl Resolver {
             let digit = |at: usize| text.get(at).map_or(0, |byte| byte.wrapping_sub(b'0') & 15);
             digit(from) * 10 + digit(from + 1)
         };
-        let same = self.date.filter(|date| text.starts_with(&date.written));
-        let days = same.map_or_else(
-            || {
-                let year = i32::from(pair(0)) * 100 + i32::from(pair(2));
-                self.date(year, pair(5), pair(8)).days
-            },
-            |date| date.days,
-        );
+        let same = self.date.as_ref().filter(|date| text.starts_with(&date.written)).map(|date| date.days);
+        let days = same.unwrap_or_else(|| {
+            let year = i32::from(pair(0)) * 100 + i32::from(pair(2));
+            self.date(year, pair(5), pair(8)).days
+        });
         let local = days * civil::DAY_SECONDS + clock_seconds(pair(11), pair(14), pair(17));
         let end = text.len();
         let offset = match text.get(end.saturating_sub(6)) {
