@@ -63,7 +63,9 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
         parsed.host = found.host.filter(|name| host::is_host(name));
     }
     if parsed.when == When::Missing
-        && let Some(when) = found.when.or_else(|| first_time(body).filter(|_| is_text(parsed.rule)))
+        && let Some(when) = found
+            .when
+            .or_else(|| first_time(body).or_else(|| in_column(body)).filter(|_| is_text(parsed.rule)))
     {
         parsed.when = when;
     }
@@ -87,7 +89,7 @@ fn appliance<'a>(app: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u8]> {
     let key =
         if app.is_some_and(|app| app.starts_with(b"AviatrixGw")) { &b"name"[..] } else { b"applianceName" };
     let pairs = if key == b"name" { body } else { versa()? };
-    Pairs { rest: pairs }.find(|(found, _)| *found == key).map(|(_, value)| value)
+    Pairs { rest: pairs, value: pairs }.find(|(found, _)| *found == key).map(|(_, value)| value)
 }
 
 /// RSA Authentication Manager: a time, the host and a logger of its own between commas.
@@ -110,6 +112,29 @@ fn behind_words(body: &[u8]) -> Option<&[u8]> {
 /// Rules of a text without a header.
 fn is_text(rule: &str) -> bool {
     rule == super::RAW || rule == "tag"
+}
+
+/// A time with a column of its own near the beginning of a text without a header: between two signs of one kind or in
+/// quotes. A time between the words of a text may be anybody's.
+fn in_column(text: &[u8]) -> Option<When<'_>> {
+    /// Some numbers and names stand before it.
+    const MAX_BYTES: usize = 160;
+    /// The longest time, with the name of its zone.
+    const MAX_TIME_BYTES: usize = 48;
+    let when = |at: usize, end: u8| {
+        let column = &text[at..text.len().min(at + MAX_TIME_BYTES)];
+        let column = &column[..memchr::memchr(end, column)?];
+        // The colons of a time end no column.
+        let column = if end == b':' { &text[at..] } else { column };
+        let found = scan::scan(column).filter(|found| found.form != Form::Epoch)?;
+        (text.get(at + found.len) == Some(&end)).then_some(found.when)
+    };
+    text.iter().take(MAX_BYTES).enumerate().find_map(|(at, &sign)| {
+        let begins = matches!(sign, b'|' | b',' | b';' | b'"' | b'\t' | b':');
+        let next = text.get(at + 1).filter(|next| begins && next.is_ascii_alphanumeric())?;
+        // Behind a colon without a space only a time that begins with digits.
+        (sign != b':' || next.is_ascii_digit()).then(|| when(at + 1, sign)).flatten()
+    })
 }
 
 /// The time at the beginning of a text without a header, or in the first brackets near its beginning: Radware, access logs
@@ -260,14 +285,17 @@ pub fn is_key_value(text: &[u8]) -> bool {
 fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut date, mut time, mut zone] = [None; 3];
-    let mut firewall = false;
+    let [mut whole, mut later] = [None; 2];
+    let [mut firewall, mut rated] = [false; 2];
     let [mut node, mut device, mut wall] = [None; 3];
     let bars = body[..body.len().min(64)].contains(&b'|');
-    for (key, value) in (Pairs { rest: body }) {
+    let mut pairs = Pairs { rest: body, value: body };
+    while let Some((key, value)) = pairs.next() {
         match key {
             b"device_id" | b"devid" | b"NodeId" => device = device.or(Some(value)),
             b"devname" | b"device_name" => found.host = found.host.or(Some(value)),
             b"id" => firewall |= value == b"firewall",
+            b"pri" => rated = true,
             b"sn" | b"startime" => firewall = true,
             b"hostname" if bars => found.host = found.host.or(Some(value)),
             b"node" => node = node.or(Some(value)),
@@ -277,24 +305,32 @@ fn key_value(body: &[u8]) -> Found<'_> {
             }
             b"fw" => wall = wall.or(Some(value)),
             b"date" => date = date.or(Some(value)),
-            b"time" => time = time.or(Some(value)),
+            // Without quotes its own spaces end it too early for a timestamp, not for a time of day.
+            b"time" if time.is_none() => {
+                time = Some(value);
+                whole = stamp(pairs.value);
+            }
+            b"datetime" | b"eventtime" | b"event_time" => later = later.or_else(|| stamp(pairs.value)),
             b"tz" | b"timezone" => zone = zone.or(Some(value)),
             b"timestamp" | b"Timestamp" | b"ts" | b"t" => found.when = found.when.or_else(|| stamp(value)),
             _ => {}
         }
     }
-    if firewall {
+    // WebTrends' format, which gateways of all kinds speak, begins with `id=` and has a time and `pri=`.
+    if firewall || body.starts_with(b"id=") && rated && time.is_some() {
         found.host = found.host.or(wall);
     }
     // Fortinet's serial number, Forcepoint's address, where nothing names the device.
-    if date.is_some() && time.is_some() || body.starts_with(b"Timestamp=") {
+    let begins_with_time = body.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"timestamp="));
+    if date.is_some() && time.is_some() || begins_with_time {
         found.host = found.host.or(device);
     }
     found.when = found.when.or_else(|| match (date, time) {
         (Some(date), Some(time)) => date_and_time(date, time, zone),
-        (None, Some(time)) => stamp(time).map(|when| in_zone(when, zone)),
+        (None, Some(_)) => whole.map(|when| in_zone(when, zone)),
         _ => None,
     });
+    found.when = found.when.or(later);
     found
 }
 
@@ -334,6 +370,8 @@ fn in_zone<'a>(when: When<'a>, zone: Option<&'a [u8]>) -> When<'a> {
 /// `key=value` and `key="value"` one after another.
 struct Pairs<'a> {
     rest: &'a [u8],
+    /// What follows the last key's sign and opening quote, for values that have spaces without quotes.
+    value: &'a [u8],
 }
 
 impl<'a> Iterator for Pairs<'a> {
@@ -346,9 +384,11 @@ impl<'a> Iterator for Pairs<'a> {
         let rest = &self.rest[sign + 1..];
         let (value, rest) = if let Some(quoted) = rest.strip_prefix(b"\"") {
             let end = memchr::memchr(b'"', quoted).unwrap_or(quoted.len());
+            self.value = &quoted[..end];
             (&quoted[..end], quoted.get(end + 1..).unwrap_or_default())
         } else {
             let end = rest.iter().position(|&byte| is_between_pairs(byte)).unwrap_or(rest.len());
+            self.value = rest;
             rest.split_at(end)
         };
         self.rest = rest;
@@ -435,8 +475,12 @@ fn access_point(body: &[u8]) -> Found<'_> {
     Found::default()
 }
 
-/// A table's row or a list whose first field is a timestamp.
+/// A table's row or a list whose first field is a timestamp. Meru's controllers write the letter behind their seconds by which C
+/// knows a long number.
 fn first_field(body: &[u8]) -> Found<'_> {
+    if let [seconds @ .., b'l', b' ', b'|'] = &body[..body.len().min(13)] {
+        return Found { host: None, when: stamp(seconds) };
+    }
     let when = scan::scan(body)
         .filter(|found| matches!(body.get(found.len), Some(b'|' | b',' | b';' | b'\t')))
         .map(|found| found.when);

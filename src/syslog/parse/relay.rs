@@ -4,7 +4,9 @@
 //! The inner header is nearer to the event, and its host and time are taken, where it is complete: PRI or VERSION in front
 //! of it, a TAG or a payload behind it, or a relay that names nothing but an address.
 
-use super::rfc3164::{LEVELS, Place, enclosed, header, is_own_word, set_tag};
+use super::content::{is_own_word, set_tag};
+use super::level::LEVELS;
+use super::rfc3164::{Place, enclosed, header};
 use super::{Parsed, devices, host, payload, pri, rfc5424, skip_spaces, without_space, word};
 use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
@@ -74,6 +76,55 @@ pub fn preceded(text: &[u8]) -> Option<Parsed<'_>> {
     let is_name = name.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase() || *byte == b'.');
     (inner.tag.is_some() || inner.host.is_some() || is_name)
         .then(|| Parsed { host: inner.host.or(Some(name)), ..inner })
+}
+
+/// A name or an address in front of a timestamp behind a VERSION that is not RFC 5424's; or an address in front of a timestamp in
+/// brackets, with the facility in capitals in another pair of them. With other words behind its brackets a line is a request's, whose client the address is.
+pub fn behind_address(text: &[u8]) -> Option<Parsed<'_>> {
+    /// The longest timestamp between brackets.
+    const MAX_TIME_BYTES: usize = 64;
+    let versioned = text.strip_prefix(b"1 ");
+    let (address, behind) = word(versioned.unwrap_or(text));
+    if !(host::is_address(address) || versioned.is_some() && host::is_host(address)) {
+        return None;
+    }
+    let behind = skip_spaces(behind);
+    if versioned.is_some() {
+        let scanned = scan::scan(behind).filter(|scanned| scanned.form != Form::Epoch)?;
+        let inner = header(behind, &scanned, Place::Line)?;
+        return Some(Parsed { host: Some(address), ..inner });
+    }
+    let inner = behind.strip_prefix(b"[")?;
+    let close = memchr::memchr(b']', &inner[..inner.len().min(MAX_TIME_BYTES)])?;
+    let scanned = scan::scan(inner).filter(|scanned| scanned.len == close)?;
+    let (facility, rest) = word(inner[close + 1..].strip_prefix(b" ")?);
+    let is_facility =
+        |name: &[u8]| name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    enclosed(facility).filter(|name| is_facility(name))?;
+    let mut parsed =
+        Parsed { host: Some(address), when: scanned.when, ..Parsed::new("relayed", without_space(rest)) };
+    set_tag(&mut parsed, rest);
+    Some(parsed)
+}
+
+/// What a receiver notes in brackets in front of a whole message, PRI and all: a time, `ip=ADDRESS`, what else it knows. The
+/// address is the sender's, which names the host where the message does not.
+pub fn noted(text: &[u8]) -> Option<Parsed<'_>> {
+    /// A name, a time, an address of IPv6 and a number.
+    const MAX_BYTES: usize = 160;
+    let start = &text[..text.len().min(MAX_BYTES)];
+    let open = memchr::memchr(b'[', start)?;
+    let close = open + memchr::memchr(b']', &start[open..])?;
+    let (note, message) = (&text[open + 1..close], text[close + 1..].strip_prefix(b" ")?);
+    let scanned = scan::scan(note)?;
+    let address = word(note[scanned.len..].strip_prefix(b" ip=")?).0;
+    let inner = pri::take(message);
+    if !host::is_address(address) || !message.starts_with(b"<") || !inner.sent {
+        return None;
+    }
+    let parsed = super::known(inner.text, true).unwrap_or_else(|| Parsed::new("relayed", inner.text));
+    let when = if parsed.when == When::Missing { scanned.when } else { parsed.when };
+    Some(Parsed { priority: inner.priority, host: parsed.host.or(Some(address)), when, ..parsed })
 }
 
 /// AIX: a relay that names the origin in the text.

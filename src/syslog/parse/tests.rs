@@ -229,7 +229,7 @@ fn part() -> impl Strategy<Value = String> {
 type Rule = fn(&[u8], bool) -> Option<Parsed<'_>>;
 
 /// The rules in their order, as [`known`] tries them.
-const ORDER: [(&str, Rule); 11] = [
+const ORDER: [(&str, Rule); 13] = [
     ("rfc5424", |text, has_pri| rfc5424::parse(text).and_then(|_| known(text, has_pri))),
     ("rfc3164", rfc3164::parse),
     ("cisco", |text, _| cisco::prefixed(text)),
@@ -237,6 +237,8 @@ const ORDER: [(&str, Rule); 11] = [
     ("undated", |text, _| devices::undated(text)),
     ("forwarded", |text, _| relay::forwarded(text)),
     ("preceded", |text, _| relay::preceded(text)),
+    ("behind_address", |text, _| relay::behind_address(text)),
+    ("noted", |text, _| relay::noted(text)),
     ("counted", relay::counted),
     ("addressed", rfc3164::addressed),
     ("tag", |text, _| tag_only(text)),
