@@ -1,7 +1,7 @@
 //! What follows HOSTNAME: the TAG and the text, another header behind a relay's, what a daemon says of itself; and whether
 //! what follows a word makes a host of it.
 
-use super::level::{LEVELS, is_facility_and_level, is_level_in_capitals, is_selector};
+use super::level::{self, LEVELS, is_facility_and_level, is_level_in_capitals, is_selector};
 use super::rfc3164::Place;
 use super::{
     Parsed, cisco, devices, host, leading_digits, payload, pri, relay, skip_spaces, tag, without_space, word,
@@ -54,7 +54,7 @@ pub(super) fn behind_host<'a>(
         if let Some(inner) = cisco::relayed(&parsed, own) {
             return inner;
         }
-        if let Some(inner) = relay::relayed(text, Some(name)) {
+        if let Some(inner) = relay::relayed(level::without_names(text), Some(name)) {
             return inner;
         }
     }
@@ -102,13 +102,14 @@ pub(super) fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
         return false;
     }
     let sentence = word[0].is_ascii_uppercase() && word[1..].iter().all(u8::is_ascii_lowercase);
-    let (level, behind_level) = super::word(text);
+    let (severity, behind_severity) = super::word(text);
     let is_level = !sentence
-        && level.iter().all(u8::is_ascii_uppercase)
-        && is_level_in_capitals(level)
-        && behind_level.len() > 1;
+        && severity.iter().all(u8::is_ascii_uppercase)
+        && is_level_in_capitals(severity)
+        && behind_severity.len() > 1;
     tag::scan(text).is_some_and(|tag| !sentence || tag.proc_id.is_some())
         || is_level
+        || level::without_names(text).len() < text.len()
         || tag::is_payload(text)
         || payload::is_device_pairs(text)
         || is_kernel(text)

@@ -103,3 +103,15 @@ pub(super) fn without_level(text: &[u8]) -> &[u8] {
             && level.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase() || *byte == b'.');
     if is_one && inner[end + 1..].starts_with(b" ") { skip_spaces(&inner[end + 1..]) } else { text }
 }
+
+/// Without `<LOC0:INFO>`, `LogRhythm`'s facility and level in front of what it forwards.
+pub(super) fn without_names(text: &[u8]) -> &[u8] {
+    /// Four letters, and the longest level's.
+    const MAX_BYTES: usize = 16;
+    let Some(inner) = text.strip_prefix(b"<") else { return text };
+    let Some(end) = memchr::memchr(b'>', &inner[..inner.len().min(MAX_BYTES)]) else { return text };
+    let is_one = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    let is_pair =
+        inner[..end].split(|&byte| byte == b':').all(|part| !part.is_empty() && part.iter().all(is_one));
+    if is_pair && inner[..end].contains(&b':') { skip_spaces(&inner[end + 1..]) } else { text }
+}

@@ -30,7 +30,7 @@ pub fn bare(text: &[u8]) -> Option<Parsed<'_>> {
 
 /// Adds host and timestamp from the payload where the header has none.
 pub fn supplement(parsed: &mut Parsed<'_>) {
-    let body = searched(parsed.body);
+    let body = searched(parsed.body.trim_ascii_start());
     let mut found = match body.first() {
         Some(b'C') if tag::is_payload(body) => cef(body),
         Some(b'L') if tag::is_payload(body) => leef(body),
@@ -114,26 +114,47 @@ fn is_text(rule: &str) -> bool {
     rule == super::RAW || rule == "tag"
 }
 
-/// A time with a column of its own near the beginning of a text without a header: between two signs of one kind or in
-/// quotes. A time between the words of a text may be anybody's.
+/// A time with a column of its own near the beginning of a text without a header: between two signs of one kind, in
+/// quotes, or behind a name that says so (`[Time=…]`). A time between the words of a text may be anybody's.
 fn in_column(text: &[u8]) -> Option<When<'_>> {
     /// Some numbers and names stand before it.
     const MAX_BYTES: usize = 160;
     /// The longest time, with the name of its zone.
     const MAX_TIME_BYTES: usize = 48;
+    // Access gateways of ZTE and session border controllers of AudioCodes say it at the end.
+    if let Some(at) = memchr::memmem::find(&text[..text.len().min(MAX_BYTES)], b" occurred at ") {
+        return scan::scan(&text[at + b" occurred at ".len()..]).map(|found| found.when);
+    }
+    if let Some(when) = day_and_month_behind(text) {
+        return Some(when);
+    }
     let when = |at: usize, end: u8| {
         let column = &text[at..text.len().min(at + MAX_TIME_BYTES)];
         let column = &column[..memchr::memchr(end, column)?];
-        // The colons of a time end no column.
-        let column = if end == b':' { &text[at..] } else { column };
-        let found = scan::scan(column).filter(|found| found.form != Form::Epoch)?;
-        (text.get(at + found.len) == Some(&end)).then_some(found.when)
+        let found = |column| {
+            scan::scan(column)
+                .filter(|found| {
+                    let behind = &text[at + found.len..];
+                    found.form != Form::Epoch && super::without_space(behind).first() == Some(&end)
+                })
+                .map(|found| found.when)
+        };
+        // The colons of a time end no column, and a comma may separate the date from the time of day.
+        found(column).or_else(|| matches!(end, b':' | b',').then(|| found(&text[at..])).flatten())
     };
     text.iter().take(MAX_BYTES).enumerate().find_map(|(at, &sign)| {
+        if sign == b'=' {
+            return is_label(&text[..at])
+                .then(|| scan::scan(&text[at + 1..]))
+                .flatten()
+                .map(|found| found.when);
+        }
         let begins = matches!(sign, b'|' | b',' | b';' | b'"' | b'\t' | b':');
-        let next = text.get(at + 1).filter(|next| begins && next.is_ascii_alphanumeric())?;
+        let at = at + 1;
+        let at = at + usize::from(matches!(sign, b',' | b';' | b'|') && text.get(at) == Some(&b' '));
+        let next = text.get(at).filter(|next| begins && next.is_ascii_alphanumeric())?;
         // Behind a colon without a space only a time that begins with digits.
-        (sign != b':' || next.is_ascii_digit()).then(|| when(at + 1, sign)).flatten()
+        (sign != b':' || next.is_ascii_digit()).then(|| when(at, sign)).flatten()
     })
 }
 
@@ -178,6 +199,30 @@ fn first_time(text: &[u8]) -> Option<When<'_>> {
     within.or_else(behind).map(|found| found.when)
 }
 
+/// Whether a member's name is that of the date of an event, which pairs have beside a time of day.
+fn is_date(key: &[u8]) -> bool {
+    const NAMES: [&[u8]; 5] = [b"date", b"created", b"createdat", b"created_at", b"event_timestamp"];
+    NAMES.iter().any(|name| name.eq_ignore_ascii_case(key))
+}
+
+/// Whether a text ends with the name of a time, as a word of its own.
+fn is_label(text: &[u8]) -> bool {
+    const NAMES: [&[u8]; 9] = [
+        b"time",
+        b"timestamp",
+        b"datetime",
+        b"date_time",
+        b"eventtime",
+        b"event_time",
+        b"utctime",
+        b"logtime",
+        b"log_time",
+    ];
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+    let start = text.iter().rposition(|byte| !is_letter(byte)).map_or(0, |at| at + 1);
+    NAMES.iter().any(|name| name.eq_ignore_ascii_case(&text[start..]))
+}
+
 /// The part of a payload that is searched, which ends between two values.
 fn searched(body: &[u8]) -> &[u8] {
     if body.len() <= MAX_SEARCHED_BYTES {
@@ -198,22 +243,23 @@ fn stamp(text: &[u8]) -> Option<When<'_>> {
     scan::scan(text).map(|scanned| scanned.when)
 }
 
-/// CEF: `dvchost` or `dvc`, and `rt`, else `start`.
+/// CEF: `dvchost` or `dvc`, and `rt`, else `start`, else `end`; some write the full names of its dictionary.
 fn cef(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
-    let (mut address, mut begin) = (None, None);
+    let (mut address, mut begin, mut end) = (None, None, None);
     let extension = body.splitn(8, |&byte| byte == b'|').nth(7).unwrap_or_default();
     for (key, rest) in KeyStarts::new(extension, b' ') {
         match key {
-            b"dvchost" => found.host = Some(super::word(rest).0),
-            b"dvc" => address = Some(super::word(rest).0),
-            b"rt" => found.when = stamp(rest),
+            b"dvchost" | b"deviceHostName" => found.host = Some(super::word(rest).0),
+            b"dvc" | b"deviceAddress" => address = Some(super::word(rest).0),
+            b"rt" | b"deviceReceiptTime" => found.when = stamp(rest),
             b"start" => begin = stamp(rest),
+            b"end" => end = stamp(rest),
             _ => {}
         }
     }
     found.host = found.host.or(address);
-    found.when = found.when.or(begin);
+    found.when = found.when.or(begin).or(end);
     found
 }
 
@@ -231,7 +277,7 @@ fn leef<'a>(body: &'a [u8]) -> Found<'a> {
     for (key, rest) in KeyStarts::new(attributes, separator) {
         match key {
             b"devTime" => found.when = stamp(rest),
-            b"dvchost" => found.host = Some(value(rest)),
+            b"dvchost" | b"devname" => found.host = Some(value(rest)),
             b"dvc" => address = Some(value(rest)),
             _ => {}
         }
@@ -293,7 +339,7 @@ fn key_value(body: &[u8]) -> Found<'_> {
     while let Some((key, value)) = pairs.next() {
         match key {
             b"device_id" | b"devid" | b"NodeId" => device = device.or(Some(value)),
-            b"devname" | b"device_name" => found.host = found.host.or(Some(value)),
+            b"devname" | b"device_name" | b"dname" => found.host = found.host.or(Some(value)),
             b"id" => firewall |= value == b"firewall",
             b"pri" => rated = true,
             b"sn" | b"startime" => firewall = true,
@@ -328,6 +374,8 @@ fn key_value(body: &[u8]) -> Found<'_> {
     found.when = found.when.or_else(|| match (date, time) {
         (Some(date), Some(time)) => date_and_time(date, time, zone),
         (None, Some(_)) => whole.map(|when| in_zone(when, zone)),
+        // LeadSec's date has the time in it.
+        (Some(date), None) => stamp(date),
         _ => None,
     });
     found.when = found.when.or(later);
@@ -481,10 +529,55 @@ fn first_field(body: &[u8]) -> Found<'_> {
     if let [seconds @ .., b'l', b' ', b'|'] = &body[..body.len().min(13)] {
         return Found { host: None, when: stamp(seconds) };
     }
+    if let Some(when) = digits_without_year(body) {
+        return Found { host: None, when: Some(when) };
+    }
     let when = scan::scan(body)
         .filter(|found| matches!(body.get(found.len), Some(b'|' | b',' | b';' | b'\t')))
         .map(|found| found.when);
     Found { host: None, when }
+}
+
+/// `[Time:dd-mm@hh:mm:ss.fff]` at the end of a text.
+fn day_and_month_behind(text: &[u8]) -> Option<When<'_>> {
+    let inner = text.trim_ascii_end().strip_suffix(b"]")?;
+    let start = inner.len().saturating_sub(32);
+    let at = start + memchr::memmem::find(&inner[start..], b"[Time:")? + b"[Time:".len();
+    let (digits, rest) = inner[at..].split_at_checked(b"dd-mm@hh:mm:ss".len())?;
+    let fraction = rest.strip_prefix(b".").filter(|digits| digits.iter().all(u8::is_ascii_digit));
+    let stamp = Stamp {
+        year: None,
+        month: two_digits(digits, 3)?,
+        day: two_digits(digits, 0)?,
+        hour: two_digits(digits, 6)?,
+        minute: two_digits(digits, 9)?,
+        second: two_digits(digits, 12)?,
+        fraction: fraction.unwrap_or_default(),
+        zone: Zone::Unnamed,
+    };
+    stamp.is_valid().then_some(When::Civil(stamp))
+}
+
+fn two_digits(text: &[u8], at: usize) -> Option<u8> {
+    text.get(at..at + 2)?
+        .iter()
+        .try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + (byte - b'0')))
+}
+
+/// `mmddhhmmss|`, as phones of Polycom write it. As seconds such a number would be of a year before 2010.
+fn digits_without_year(body: &[u8]) -> Option<When<'_>> {
+    let (digits, rest) = body.split_at_checked(10)?;
+    let stamp = Stamp {
+        year: None,
+        month: two_digits(digits, 0)?,
+        day: two_digits(digits, 2)?,
+        hour: two_digits(digits, 4)?,
+        minute: two_digits(digits, 6)?,
+        second: two_digits(digits, 8)?,
+        fraction: &[],
+        zone: Zone::Unnamed,
+    };
+    (rest.starts_with(b"|") && stamp.is_valid()).then_some(When::Civil(stamp))
 }
 
 /// JSON whose keys a schema documents: Elastic Common Schema and Logstash (`@timestamp`, `host.name`), GELF (`version` or
@@ -493,11 +586,12 @@ fn first_field(body: &[u8]) -> Found<'_> {
 /// `__REALTIME_TIMESTAMP`), `NXLog` (`Hostname`, `EventTime`) and Windows' own names (`Computer` with `EventID`), osquery
 /// (`hostIdentifier`, `unixTime`), Bunyan and Pino (`hostname` with `pid` and `level`), Beats before version 7
 /// (`beat.hostname`). Of other objects only the time is taken, as loggers name it: `time` (Go, Pino, Docker),
-/// `timestamp`, `ts` (Zap, Zeek), `@t` (Serilog), `asctime` (Python), `t.$date` (`MongoDB`); a `host` may be the one that
+/// `timestamp`, `ts` (Zap, Zeek), `@t` (Serilog), `asctime` (Python), `t.$date` (`MongoDB`), or by any other name for the time itself; a `host` may be the one that
 /// a request was for.
 fn json(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
-    let (mut host, mut when, mut logged) = (None, None, None);
+    let [mut when, mut logged, mut other] = [None; 3];
+    let mut host = None;
     let mut documented = false;
     let [mut own, mut windows, mut logger, mut capital] = [None; 4];
     let [mut is_windows, mut has_pid, mut has_level, mut has_date] = [false; 4];
@@ -529,6 +623,8 @@ fn json(body: &[u8]) -> Found<'_> {
             (1, b"timestamp") => when = stamp(value),
             (1, b"time" | b"ts" | b"@t" | b"asctime") => logged = logged.or_else(|| whole(value)),
             (2, b"$date") if parent == b"t" => logged = logged.or_else(|| whole(value)),
+            (2, b"created") if parent == b"event" => other = other.or_else(|| whole(value)),
+            (1, key) if is_label(key) || is_date(key) => other = other.or_else(|| whole(value)),
             _ => {}
         }
     }
@@ -542,7 +638,7 @@ fn json(body: &[u8]) -> Found<'_> {
         .or(windows.filter(|_| is_windows))
         .or(logger.filter(|_| has_pid && has_level))
         .or(capital.filter(|_| has_date));
-    Found { host: found.host.or(named), when: found.when.or(when).or(logged) }
+    Found { host: found.host.or(named), when: found.when.or(when).or(logged).or(other) }
 }
 
 /// Palo Alto's CSV: a field for future use, time of reception, serial number, type; then, by type, the device's name.

@@ -5,7 +5,7 @@
 //! of it, a TAG or a payload behind it, or a relay that names nothing but an address.
 
 use super::content::{is_own_word, set_tag};
-use super::level::LEVELS;
+use super::level::{LEVELS, is_level_in_capitals};
 use super::rfc3164::{Place, enclosed, header};
 use super::{Parsed, devices, host, payload, pri, rfc5424, skip_spaces, without_space, word};
 use crate::syslog::time::scan::{self, Form};
@@ -153,16 +153,14 @@ pub fn counted(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     let is_counter = number.len() <= MAX_DIGITS
         && number.iter().all(u8::is_ascii_digit)
         && (number.len() > 3 || number.len() < first.len());
-    if !has_pri
-        || first.is_empty()
-        || scan::scan(text).is_some()
-        || !(is_counter || mark == b"-" || LEVELS.contains(&mark))
+    let is_level = LEVELS.contains(&mark) || is_level_in_capitals(mark);
+    if !has_pri || first.is_empty() || scan::scan(text).is_some() || !(is_counter || mark == b"-" || is_level)
     {
         return None;
     }
     let text = skip_spaces(behind);
     let scanned = scan::scan(text).filter(|scanned| scanned.form != Form::Epoch)?;
     // Programs write a level in front of their own lines too.
-    let place = if LEVELS.contains(&mark) { Place::Line } else { Place::First };
+    let place = if is_level { Place::Line } else { Place::First };
     header(text, &scanned, place)
 }

@@ -57,7 +57,7 @@ pub fn parse(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         return header(text, &scanned, place);
     }
     // Clavister and others put the timestamp in brackets.
-    if let [open @ (b'[' | b'(' | b'{' | b'"'), inner @ ..] = text
+    if let [open @ (b'[' | b'(' | b'{' | b'"' | b'\''), inner @ ..] = text
         && let Some(close) = memchr::memchr(closing(*open), &inner[..inner.len().min(MAX_TIME_BYTES)])
         && let Some(scanned) = scan::scan(&inner[..close])
         && scanned.len == close
@@ -237,6 +237,13 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         && devices::is_mac(mac)
     {
         return Parsed { host: Some(mac), ..Parsed::new(rule_of(form), &text[13..]) };
+    }
+    // A phone's hardware address in brackets; other words in them are a logger's thread more often than a host.
+    if let Some(name) = enclosed(first)
+        && (host::is_hardware_address(name) || devices::is_mac(name))
+        && tag::scan(skip_spaces(behind)).is_some()
+    {
+        return behind_host(name, behind, rule_of(form), place);
     }
     // A context in brackets, of letters alone, and the device's address.
     if let Some(context) = enclosed(first)
