@@ -74,8 +74,8 @@ fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {
             return own.then(|| finish(&prefix, when, behind)).flatten();
         }
         if let Some(found) = tag::mnemonic(rest) {
-            if prefix.host.is_some() && !prefix.certain {
-                // A name alone before a mnemonic is a process, a TAG.
+            if prefix.host.is_some_and(|name| !prefix.certain && !is_device(name)) {
+                // A name alone before a mnemonic is a process, a TAG, unless it is an address or has a number.
                 return None;
             }
             let mut parsed = Parsed::new("cisco", rest);
@@ -189,6 +189,13 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
                 None if prefix.certain && moment(skip_spaces(rest), &mut Prefix::default()).is_some() => name,
                 // Or before a mnemonic, without a timestamp.
                 None if prefix.certain && tag::mnemonic(skip_spaces(rest)).is_some() => name,
+                // Without either the name has to be a device's.
+                None if prefix.parts == 0
+                    && is_device(name)
+                    && tag::mnemonic(skip_spaces(rest)).is_some() =>
+                {
+                    name
+                }
                 // ASA sets its name off with a space on both sides of the colon.
                 None if rest.starts_with(b" : %") => {
                     prefix.certain = true;
@@ -203,6 +210,11 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
             })
         }
     }
+}
+
+/// Whether a name is a device's more likely than an agent's: those have no numbers.
+fn is_device(name: &[u8]) -> bool {
+    host::is_address(name) || host::is_no_word(name) && name.iter().any(u8::is_ascii_digit)
 }
 
 /// The device's own name in `s_id="name:port"`, which `logging host` is told to send.

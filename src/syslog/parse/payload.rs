@@ -5,6 +5,7 @@
 mod json;
 mod windows;
 
+use super::level::is_level_in_capitals;
 use super::{Parsed, host, tag};
 use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
@@ -143,11 +144,17 @@ fn in_column(text: &[u8]) -> Option<When<'_>> {
         found(column).or_else(|| matches!(end, b':' | b',').then(|| found(&text[at..])).flatten())
     };
     text.iter().take(MAX_BYTES).enumerate().find_map(|(at, &sign)| {
-        if sign == b'=' {
-            return is_label(&text[..at])
-                .then(|| scan::scan(&text[at + 1..]))
-                .flatten()
-                .map(|found| found.when);
+        if matches!(sign, b'=' | b':')
+            && let Some(before) = before_label(&text[..at])
+            && (sign == b'='
+                || before.is_empty()
+                || matches!(
+                    before,
+                    [.., b',' | b';' | b'|' | b'[' | b'('] | [.., b'E', b'v', b'e', b'n', b't']
+                ))
+            && let Some(found) = scan::scan(super::skip_spaces(&text[at + 1..]))
+        {
+            return Some(found.when);
         }
         let begins = matches!(sign, b'|' | b',' | b';' | b'"' | b'\t' | b':');
         let at = at + 1;
@@ -167,8 +174,11 @@ fn first_time(text: &[u8]) -> Option<When<'_>> {
         let inner = &quoted[..memchr::memchr(b'"', &quoted[..quoted.len().min(MAX_BYTES)])?];
         return scan::scan(inner).filter(|found| found.len == inner.len()).map(|found| found.when);
     }
+    // A level may stand before it.
+    let (first, behind) = super::word(text);
+    let dated = if is_level_in_capitals(first) { super::skip_spaces(behind) } else { text };
     if let Some(found) =
-        scan::scan(text).filter(|found| matches!(text.get(found.len), None | Some(b' ' | b':' | b',')))
+        scan::scan(dated).filter(|found| matches!(dated.get(found.len), None | Some(b' ' | b':' | b',')))
     {
         return Some(found.when);
     }
@@ -181,13 +191,21 @@ fn first_time(text: &[u8]) -> Option<When<'_>> {
     {
         return Some(found.when);
     }
+    // Other signs may enclose it at the beginning.
+    if let [open @ (b'(' | b'<'), inner @ ..] = text
+        && let Some(found) = scan::scan(inner)
+        && inner.get(found.len) == Some(if *open == b'(' { &b')' } else { &b'>' })
+    {
+        return Some(found.when);
+    }
     // vCenter's events have two numbers in brackets before the time.
     let open = if text.starts_with(b"Event [") {
         memchr::memmem::find_iter(start, b"[").nth(2)?
     } else {
         memchr::memchr(b'[', start)?
     };
-    let inner = &text[open + 1..];
+    // Cisco's access points mark a clock that is not set.
+    let inner = text[open + 1..].strip_prefix(b"*").unwrap_or(&text[open + 1..]);
     let within =
         scan::scan(inner).filter(|found| matches!(inner.get(found.len), Some(b']' | b' ' | b':' | b',')));
     // Gin writes its name in brackets before the time.
@@ -205,8 +223,13 @@ fn is_date(key: &[u8]) -> bool {
     NAMES.iter().any(|name| name.eq_ignore_ascii_case(key))
 }
 
-/// Whether a text ends with the name of a time, as a word of its own.
+/// Whether a text is the name of a time.
 fn is_label(text: &[u8]) -> bool {
+    before_label(text).is_some_and(<[u8]>::is_empty)
+}
+
+/// What stands in front of the name of a time that ends a text as a word of its own, without the spaces between them.
+fn before_label(text: &[u8]) -> Option<&[u8]> {
     const NAMES: [&[u8]; 9] = [
         b"time",
         b"timestamp",
@@ -220,7 +243,7 @@ fn is_label(text: &[u8]) -> bool {
     ];
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
     let start = text.iter().rposition(|byte| !is_letter(byte)).map_or(0, |at| at + 1);
-    NAMES.iter().any(|name| name.eq_ignore_ascii_case(&text[start..]))
+    NAMES.iter().any(|name| name.eq_ignore_ascii_case(&text[start..])).then(|| text[..start].trim_ascii_end())
 }
 
 /// The part of a payload that is searched, which ends between two values.

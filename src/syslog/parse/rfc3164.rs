@@ -120,6 +120,7 @@ fn bracketed<'a>(text: &'a [u8], scanned: &Scanned<'a>) -> Option<Parsed<'a>> {
 
 pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) -> Option<Parsed<'a>> {
     let rest = &text[scanned.len..];
+    let rest = if rest.starts_with(b"[") { without_zone(rest) } else { rest };
     if !matches!(rest.first(), None | Some(b' ' | b':' | b'\t')) {
         return devices::glued(rest).map(|parsed| Parsed { when: scanned.when, ..parsed });
     }
@@ -138,6 +139,16 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
         parsed.when = kiwi(text, rest, scanned);
     }
     Some(parsed)
+}
+
+/// Without the zone's name that Java puts in brackets behind its offset: `[Europe/Prague]`.
+fn without_zone(text: &[u8]) -> &[u8] {
+    let inner = &text[1..text.len().min(MAX_TIME_BYTES)];
+    let is_one = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'/' | b'_');
+    match memchr::memchr(b']', inner) {
+        Some(close) if close > 0 && inner[..close].iter().all(is_one) => &text[close + 2..],
+        _ => text,
+    }
 }
 
 /// The timestamp, whose month stands first in files of Kiwi also between dashes: there a level with capitals follows.

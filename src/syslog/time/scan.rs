@@ -13,7 +13,7 @@
 //!   `mm dd YYYY` (`LogRhythm`), `mm/dd/yy` (VOSS, Snort) and `dd.mm.yy`, `YYYY:mm:dd-hh:mm:ss` (Sophos UTM), `YYYYmmddThhmmss` and the same digits without
 //!   `T` or with a space for it;
 //! - a time of day and then its date (`reversed`);
-//! - without a year `mm-dd hh:mm:ss.fff` (Android) and `Lmmdd hh:mm:ss.ffffff`, a letter for the severity before it (glog);
+//! - without a year `mm-dd hh:mm:ss.fff` (Android), `mm/dd-hh:mm:ss.ffffff` (Snort) and `Lmmdd hh:mm:ss.ffffff`, a letter for the severity before it (glog);
 //! - seconds, milli-, micro- and nanoseconds since 1970, and TAI64N.
 //!
 //! Numbers between slashes or dashes are an order of month and day that senders do not agree on: between slashes the month
@@ -312,6 +312,12 @@ fn day_first(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
     };
     let (month, day) = if month_first { (first, second) } else { (second, first) };
     match (separator, *text.get(at)?) {
+        // Snort's alerts.
+        (b'/', b'-') if digits == 2 && len == 2 => {
+            let clock = Clock::scan(text, at + 1).filter(|clock| clock.fraction.len() >= 3)?;
+            let when = When::Civil(clock.stamp(None, month, day, Zone::Unnamed));
+            Some(Scanned { when, form: Form::BsdLike, len: clock.end })
+        }
         (b'-', b' ') if digits == 2 && len == 2 => {
             let clock = Clock::scan(text, at + 1).filter(|clock| clock.fraction.len() >= 3)?;
             let when = When::Civil(clock.stamp(None, first, second, Zone::Unnamed));
