@@ -112,6 +112,7 @@ pub(super) fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
         || level::without_names(text).len() < text.len()
         || tag::is_payload(text)
         || payload::is_device_pairs(text)
+        || payload::is_timed_pairs(text)
         || is_kernel(text)
         || is_own_word(text)
 }

@@ -40,6 +40,7 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
         Some(b'<') if windows::is_event(body) => windows::event(body),
         Some(b'<') => access_point(body),
         Some(b'[') => device(body),
+        Some(b'"') if is_timed_pairs(body) => Found { host: None, when: first_time(body) },
         Some(_) if is_key_value(body) => key_value(body),
         Some(_) => snare(body).or_else(|| netscreen(body)).unwrap_or_default(),
         None => return,
@@ -474,6 +475,16 @@ fn is_between_pairs(byte: u8) -> bool {
 /// Whether a text is a payload that documents its device and time, or an object.
 pub fn is_payload(text: &[u8]) -> bool {
     tag::is_payload(text) || text.starts_with(b"{") || is_key_value(text)
+}
+
+/// Whether a time in quotes and pairs follow: an export of alarms and events, which names its server before them.
+pub fn is_timed_pairs(text: &[u8]) -> bool {
+    let time = || {
+        let inner = text.strip_prefix(b"\"")?;
+        let found = scan::scan(inner)?;
+        inner[found.len..].strip_prefix(b"\"")
+    };
+    time().is_some_and(|behind| is_key_value(super::skip_spaces(behind)))
 }
 
 /// Whether pairs are a device's, which programs do not log: `SonicWall`'s and Stormshield's `id=firewall`, Fortinet's `date=` and

@@ -424,7 +424,7 @@ fn node_name(word: &[u8]) -> Option<&[u8]> {
 }
 
 /// An address and a TAG without a timestamp. Other words before a TAG are text, but for a name that is no word between PRI
-/// and a TAG with a process, or topics of `MikroTik`, and for any name before CEF or LEEF.
+/// and a TAG with a process, or topics of `MikroTik`, and for any name before CEF, LEEF or a time in quotes and pairs.
 pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     let (name, behind) = word(text);
     let body = skip_spaces(behind);
@@ -432,7 +432,9 @@ pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         let rule = if body.starts_with(b"CEF") { "cef" } else { "leef" };
         return Some(Parsed { host: Some(name), ..Parsed::new(rule, body) });
     }
-    if host::is_address(name) && payload::is_device_pairs(body) {
+    if host::is_address(name) && payload::is_device_pairs(body)
+        || host::is_host(name) && payload::is_timed_pairs(body)
+    {
         return Some(Parsed { host: Some(name), ..Parsed::new("key-value", body) });
     }
     let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
