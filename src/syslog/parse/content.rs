@@ -180,8 +180,8 @@ const TEXT_WORDS: [&[u8]; 40] = [
 ];
 
 /// Whether the word where HOSTNAME stands is of the text, though it has a name's signs: a full stop ends it, it has no
-/// letter, it is an interface's or a path's, the noun of a number (`Port 1/0/3`), or one of those that begin texts. A TAG or a payload behind
-/// it makes a host of any.
+/// letter, it is an interface's or a path's, the noun of a number (`Port 1/0/3`), or one of those that begin texts. A TAG, a
+/// payload or another header behind it makes a host of any.
 pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
     let text = skip_spaces(behind);
     let text = text.strip_prefix(b": ").map_or(text, skip_spaces);
@@ -209,7 +209,13 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
             }
         }
     };
-    is_candidate && !has_tag(text) && !tag::is_payload(text)
+    let is_header = || {
+        tag::is_payload(text)
+            || text.starts_with(b"{")
+            || payload::is_device_pairs(text)
+            || scan::scan(text).is_some()
+    };
+    is_candidate && !has_tag(text) && !is_header()
 }
 
 /// Whether a TAG stands here, or behind what may stand before one. A number is none of these, so that `00076 ports:` has one.

@@ -116,6 +116,18 @@ fn a_day_behind_a_weekday_has_two_digits_at_most() {
     }
 }
 
+/// Found by a property test: the number was too large for a sum.
+#[test]
+fn a_date_behind_a_time_of_day_has_four_digits_at_most() {
+    let when = |raw: &str| written(&parse(raw.as_bytes()).when);
+    assert_eq!(when("<6>08:00:01 05.11.2026 host app: m"), "2026-11-05T08:00:01Z");
+    for date in ["12026019111111111111.11.2026", "05.11.12026019111111111111", "05.12026019111111111111.2026"]
+    {
+        let raw = format!("<6>08:00:01 {date} host app: m");
+        assert_eq!(parse(raw.as_bytes()).when, When::Missing, "{raw}");
+    }
+}
+
 fn part() -> impl Strategy<Value = String> {
     let fixed = prop::sample::select(vec![
         " ",

@@ -55,9 +55,13 @@ fn named(text: &[u8], at: usize) -> Option<Date> {
 
 /// `2026-11-05`, `05.11.2026`, `11/05/2026`: the order as in front of a time of day.
 fn numeric(text: &[u8], at: usize) -> Option<Date> {
+    // Longer numbers are none of a date's, and may be more than a number holds.
     let part = |at: usize| {
         let digits = leading_digits(text.get(at..)?);
-        Some((digits, number(&text[at..at + digits])?, at + digits))
+        (digits <= 4)
+            .then(|| number(&text[at..at + digits]))
+            .flatten()
+            .map(|value| (digits, value, at + digits))
     };
     let (first_digits, first, end) = part(at).filter(|(digits, ..)| matches!(digits, 1 | 2 | 4))?;
     let separator = *text.get(end).filter(|byte| matches!(byte, b'-' | b'/' | b'.'))?;
