@@ -7,7 +7,7 @@
 //!
 //! An uptime (`00:00:46`, `1w2d`) says nothing about the time of day: the time of reception is used.
 
-use super::{Parsed, host, leading_digits, rfc3164, skip_spaces, tag, without_space, word};
+use super::{Parsed, content, host, leading_digits, skip_spaces, tag, without_space, word};
 use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Scanned};
 
@@ -74,8 +74,8 @@ fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {
             return own.then(|| finish(&prefix, when, behind)).flatten();
         }
         if let Some(found) = tag::mnemonic(rest) {
-            if prefix.host.is_some() && !prefix.certain {
-                // A name alone before a mnemonic is a process, a TAG.
+            if prefix.host.is_some_and(|name| !prefix.certain && !is_device(name)) {
+                // A name alone before a mnemonic is a process, a TAG, unless it is an address or has a number.
                 return None;
             }
             let mut parsed = Parsed::new("cisco", rest);
@@ -90,7 +90,7 @@ fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {
 
 /// Whether a mnemonic or one of these headers begins here.
 pub fn follows(text: &[u8]) -> bool {
-    tag::mnemonic(text).is_some() || header(text, Place::BehindHost).is_some()
+    tag::mnemonic(tag::without_unit(text)).is_some() || header(text, Place::BehindHost).is_some()
 }
 
 /// Whether a wireless controller's task begins here: `*name: `.
@@ -143,6 +143,7 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
         b'[' if text.starts_with(b"[syslog@") => {
             let end = memchr::memchr(b']', &text[..text.len().min(MAX_ELEMENT_BYTES)])?;
             prefix.structured_data = Some(&text[..=end]);
+            prefix.host = prefix.host.or_else(|| session(&text[..end]));
             prefix.certain = true;
             text[end + 1..].strip_prefix(b":")
         }
@@ -186,6 +187,15 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
                 None if node(skip_spaces(rest)).is_some() || sequence(skip_spaces(rest)).is_some() => name,
                 // A name without a colon behind a sequence number, before the timestamp.
                 None if prefix.certain && moment(skip_spaces(rest), &mut Prefix::default()).is_some() => name,
+                // Or before a mnemonic, without a timestamp.
+                None if prefix.certain && tag::mnemonic(skip_spaces(rest)).is_some() => name,
+                // Without either the name has to be a device's.
+                None if prefix.parts == 0
+                    && is_device(name)
+                    && tag::mnemonic(skip_spaces(rest)).is_some() =>
+                {
+                    name
+                }
                 // ASA sets its name off with a space on both sides of the colon.
                 None if rest.starts_with(b" : %") => {
                     prefix.certain = true;
@@ -202,6 +212,18 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
     }
 }
 
+/// Whether a name is a device's more likely than an agent's: those have no numbers.
+fn is_device(name: &[u8]) -> bool {
+    host::is_address(name) || host::is_no_word(name) && name.iter().any(u8::is_ascii_digit)
+}
+
+/// The device's own name in `s_id="name:port"`, which `logging host` is told to send.
+fn session(element: &[u8]) -> Option<&[u8]> {
+    let at = memchr::memmem::find(element, b" s_id=\"")? + 7;
+    let value = element[at..].split(|&byte| byte == b'"').next()?;
+    host::without_port(value)
+}
+
 /// A sequence number and its colon, with a space or a timestamp's first letter or mark behind it; says what follows.
 fn sequence(text: &[u8]) -> Option<&[u8]> {
     let digits = leading_digits(text);
@@ -213,12 +235,13 @@ fn sequence(text: &[u8]) -> Option<&[u8]> {
     (1..=MAX_SEQUENCE_DIGITS).contains(&digits).then_some(rest)
 }
 
-/// `RP/0/RSP0/CPU0:` before a timestamp: the length with the colon.
+/// `RP/0/RSP0/CPU0:`, or `0/RP0/ADMIN0:` of the system administration, before a timestamp: the length with the colon.
 fn node(text: &[u8]) -> Option<usize> {
     let (first, _) = word(&text[..text.len().min(64)]);
-    let cpu = memchr::memmem::find(first, b"/CPU")?;
-    let digits = leading_digits(&first[cpu + 4..]);
-    let colon = cpu + 4 + digits;
+    let end = |mark: &[u8]| memchr::memmem::find(first, mark).map(|at| at + mark.len());
+    let unit = end(b"/CPU").or_else(|| end(b"/ADMIN").filter(|_| first[0].is_ascii_digit()))?;
+    let digits = leading_digits(&first[unit..]);
+    let colon = unit + digits;
     (digits > 0 && first.get(colon) == Some(&b':')).then_some(colon + 1)
 }
 
@@ -319,7 +342,7 @@ fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<P
     let by_name_alone = !prefix.certain && prefix.host.is_some_and(|name| !host::is_address(name));
     if by_name_alone
         && !parsed.tag.is_some_and(|tag| tag.starts_with(b"%"))
-        && !rfc3164::is_own_word(skip_spaces(parsed.body))
+        && !content::is_own_word(skip_spaces(parsed.body))
     {
         return None;
     }

@@ -1,13 +1,15 @@
 //! What single systems put in front of a timestamp, or where others have host and TAG: `UniFi`'s descriptors, ONTAP's events,
 //! Meraki's event types, Comware and VRP where spaces are missing.
 
-use super::rfc3164::{LEVELS, Place, header, set_tag};
+use super::content::set_tag;
+use super::level::LEVELS;
+use super::rfc3164::{Place, header};
 use super::tag::Tag;
 use super::{Parsed, host, skip_spaces, tag, without_space, word};
 use crate::syslog::time::scan::{self, Scanned};
 
 /// `UniFi` without a timestamp: a host, a descriptor, a TAG; or the descriptor of a switch, `mac,model-version`, in front of a
-/// whole header.
+/// whole header. ONTAP's event without one.
 pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     let (name, behind) = word(text);
     // A switch puts address and model in front of a whole header.
@@ -17,6 +19,11 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     {
         let inner = header(skip_spaces(behind), &scanned, Place::First)?;
         return Some(Parsed { rule: "unifi", ..inner });
+    }
+    if let Some((node, tag)) = ems(text) {
+        let mut parsed = Parsed { host: Some(node), ..Parsed::new("netapp", text) };
+        parsed.set_tag(tag);
+        return Some(parsed);
     }
     let rest = descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?;
     let mut parsed = Parsed { host: Some(name), ..Parsed::new("unifi", without_space(rest)) };

@@ -56,6 +56,12 @@ pub fn without_unit(name: &[u8]) -> &[u8] {
     }
 }
 
+/// `aa:bb:cc:dd:ee:ff`.
+pub fn is_hardware_address(word: &[u8]) -> bool {
+    let is_pair = |pair: &[u8]| pair.len() == 2 && pair.iter().all(u8::is_ascii_hexdigit);
+    word.len() == 17 && word.split(|&byte| byte == b':').all(is_pair)
+}
+
 /// An IPv4 or IPv6 address.
 pub fn is_address(word: &[u8]) -> bool {
     is_ipv4(word) || is_ipv6(word)

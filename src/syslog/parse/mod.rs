@@ -12,8 +12,9 @@
 //!    STRUCTURED-DATA in the sixth place.
 //! 2. [`rfc3164`]: a timestamp first, of whatever form ([`super::time::scan`]); then host and TAG. Within it, what stands
 //!    behind timestamp and host tells the dialects apart: a mnemonic (Cisco), a second header (relays), a descriptor
-//!    (`UniFi`), an event in brackets (ONTAP), an event type behind a time in seconds (Meraki). The plain shape is read
-//!    by a short cut (`straight`) that says what these rules would.
+//!    (`UniFi`), an event in brackets (ONTAP), an event type behind a time in seconds (Meraki). `content` reads what stands behind
+//!    HOSTNAME, and says which words are none. The plain shape is read by a short cut (`straight`) that says what these
+//!    rules would.
 //! 3. [`cisco`]: a sequence number, a name, a node or a clock's mark, each with a colon or sign of its own, in *front* of
 //!    a timestamp, an uptime or a mnemonic. Without one of these three at its end it is not taken.
 //! 4. [`payload`]: `CEF:`, `LEEF:`, a JSON object, `key=value` pairs, Palo Alto's CSV, an event of Windows as XML, `ScreenOS`' device
@@ -22,7 +23,8 @@
 //!    once more, behind them.
 //! 5. `UniFi`'s descriptor with a MAC address behind a bare name, or in front of a whole header ([`devices::undated`]); no TAG
 //!    is followed by one. AIX's `Message forwarded from` ([`relay::forwarded`]). A name in front of the timestamp
-//!    ([`relay::preceded`]), which has no colon.
+//!    ([`relay::preceded`]), which has no colon; in front of brackets or behind a VERSION ([`relay::behind_address`]); a
+//!    receiver's note in front of PRI ([`relay::noted`]).
 //! 6. `tag`: a TAG without any header ([`tag`]), or with an address before it, or a name between PRI and a TAG with a process
 //!    ([`rfc3164::addressed`]). A second PRI ([`relay::wrapped`]).
 //! 7. [`RAW`]: everything else; the body is all that follows PRI.
@@ -32,8 +34,10 @@
 //! input a bounded number of times: reading a message takes time linear in its length and no allocation.
 
 pub mod cisco;
+mod content;
 pub mod devices;
 pub mod host;
+mod level;
 pub mod payload;
 pub mod pri;
 pub mod relay;
@@ -124,7 +128,9 @@ impl<'a> Parsed<'a> {
 pub fn parse(raw: &[u8]) -> Parsed<'_> {
     let pri = pri::take(raw);
     let mut parsed = header(pri.text, pri.sent).unwrap_or_else(|| Parsed::new(RAW, pri.remainder));
-    parsed.priority = pri.priority;
+    if pri.sent {
+        parsed.priority = pri.priority;
+    }
     if parsed.host.is_none() || parsed.when == When::Missing {
         payload::supplement(&mut parsed);
     }
@@ -169,6 +175,8 @@ fn headless(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         .or_else(|| devices::undated(text))
         .or_else(|| relay::forwarded(text))
         .or_else(|| relay::preceded(text))
+        .or_else(|| relay::behind_address(text))
+        .or_else(|| relay::noted(text))
         .or_else(|| relay::counted(text, has_pri))
         .or_else(|| rfc3164::addressed(text, has_pri))
         .or_else(|| tag_only(text))

@@ -3,11 +3,13 @@
 //! They are asked only for what the header does not say: the host and the timestamp.
 
 mod json;
+mod times;
 mod windows;
 
 use super::{Parsed, host, tag};
-use crate::syslog::time::scan::{self, Form};
+use crate::syslog::time::scan;
 use crate::syslog::time::{Stamp, When, Zone};
+use times::{digits_without_year, first_time, in_column, is_date, is_label};
 
 /// Bytes of a payload that are searched: its documented fields stand at its beginning.
 const MAX_SEARCHED_BYTES: usize = 16 * 1024;
@@ -30,7 +32,7 @@ pub fn bare(text: &[u8]) -> Option<Parsed<'_>> {
 
 /// Adds host and timestamp from the payload where the header has none.
 pub fn supplement(parsed: &mut Parsed<'_>) {
-    let body = searched(parsed.body);
+    let body = searched(parsed.body.trim_ascii_start());
     let mut found = match body.first() {
         Some(b'C') if tag::is_payload(body) => cef(body),
         Some(b'L') if tag::is_payload(body) => leef(body),
@@ -39,6 +41,7 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
         Some(b'<') if windows::is_event(body) => windows::event(body),
         Some(b'<') => access_point(body),
         Some(b'[') => device(body),
+        Some(b'"') if is_timed_pairs(body) => Found { host: None, when: first_time(body) },
         Some(_) if is_key_value(body) => key_value(body),
         Some(_) => snare(body).or_else(|| netscreen(body)).unwrap_or_default(),
         None => return,
@@ -63,7 +66,9 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
         parsed.host = found.host.filter(|name| host::is_host(name));
     }
     if parsed.when == When::Missing
-        && let Some(when) = found.when.or_else(|| first_time(body).filter(|_| is_text(parsed.rule)))
+        && let Some(when) = found
+            .when
+            .or_else(|| first_time(body).or_else(|| in_column(body)).filter(|_| is_text(parsed.rule)))
     {
         parsed.when = when;
     }
@@ -87,7 +92,7 @@ fn appliance<'a>(app: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u8]> {
     let key =
         if app.is_some_and(|app| app.starts_with(b"AviatrixGw")) { &b"name"[..] } else { b"applianceName" };
     let pairs = if key == b"name" { body } else { versa()? };
-    Pairs { rest: pairs }.find(|(found, _)| *found == key).map(|(_, value)| value)
+    Pairs { rest: pairs, value: pairs }.find(|(found, _)| *found == key).map(|(_, value)| value)
 }
 
 /// RSA Authentication Manager: a time, the host and a logger of its own between commas.
@@ -112,47 +117,6 @@ fn is_text(rule: &str) -> bool {
     rule == super::RAW || rule == "tag"
 }
 
-/// The time at the beginning of a text without a header, or in the first brackets near its beginning: Radware, access logs
-/// (Common Log Format), `HAProxy`, VOSS.
-fn first_time(text: &[u8]) -> Option<When<'_>> {
-    /// The client's address and two words stand before the brackets of the Common Log Format.
-    const MAX_BYTES: usize = 128;
-    if let Some(quoted) = text.strip_prefix(b"\"") {
-        let inner = &quoted[..memchr::memchr(b'"', &quoted[..quoted.len().min(MAX_BYTES)])?];
-        return scan::scan(inner).filter(|found| found.len == inner.len()).map(|found| found.when);
-    }
-    if let Some(found) =
-        scan::scan(text).filter(|found| matches!(text.get(found.len), None | Some(b' ' | b':' | b',')))
-    {
-        return Some(found.when);
-    }
-    let start = &text[..text.len().min(MAX_BYTES)];
-    // A name between bars.
-    if let Some(bar) = memchr::memchr(b'|', start)
-        && let Some(found) = scan::scan(&text[bar + 1..])
-        && text.get(bar + 1 + found.len) == Some(&b'|')
-        && found.form != Form::Epoch
-    {
-        return Some(found.when);
-    }
-    // vCenter's events have two numbers in brackets before the time.
-    let open = if text.starts_with(b"Event [") {
-        memchr::memmem::find_iter(start, b"[").nth(2)?
-    } else {
-        memchr::memchr(b'[', start)?
-    };
-    let inner = &text[open + 1..];
-    let within =
-        scan::scan(inner).filter(|found| matches!(inner.get(found.len), Some(b']' | b' ' | b':' | b',')));
-    // Gin writes its name in brackets before the time.
-    let behind = || {
-        let close = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)]).filter(|_| open == 0)?;
-        let behind = inner[close + 1..].strip_prefix(b" ")?;
-        scan::scan(behind).filter(|found| found.form != Form::Epoch && behind.get(found.len) == Some(&b' '))
-    };
-    within.or_else(behind).map(|found| found.when)
-}
-
 /// The part of a payload that is searched, which ends between two values.
 fn searched(body: &[u8]) -> &[u8] {
     if body.len() <= MAX_SEARCHED_BYTES {
@@ -173,22 +137,23 @@ fn stamp(text: &[u8]) -> Option<When<'_>> {
     scan::scan(text).map(|scanned| scanned.when)
 }
 
-/// CEF: `dvchost` or `dvc`, and `rt`, else `start`.
+/// CEF: `dvchost` or `dvc`, and `rt`, else `start`, else `end`; some write the full names of its dictionary.
 fn cef(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
-    let (mut address, mut begin) = (None, None);
+    let (mut address, mut begin, mut end) = (None, None, None);
     let extension = body.splitn(8, |&byte| byte == b'|').nth(7).unwrap_or_default();
     for (key, rest) in KeyStarts::new(extension, b' ') {
         match key {
-            b"dvchost" => found.host = Some(super::word(rest).0),
-            b"dvc" => address = Some(super::word(rest).0),
-            b"rt" => found.when = stamp(rest),
+            b"dvchost" | b"deviceHostName" => found.host = Some(super::word(rest).0),
+            b"dvc" | b"deviceAddress" => address = Some(super::word(rest).0),
+            b"rt" | b"deviceReceiptTime" => found.when = stamp(rest),
             b"start" => begin = stamp(rest),
+            b"end" => end = stamp(rest),
             _ => {}
         }
     }
     found.host = found.host.or(address);
-    found.when = found.when.or(begin);
+    found.when = found.when.or(begin).or(end);
     found
 }
 
@@ -206,7 +171,7 @@ fn leef<'a>(body: &'a [u8]) -> Found<'a> {
     for (key, rest) in KeyStarts::new(attributes, separator) {
         match key {
             b"devTime" => found.when = stamp(rest),
-            b"dvchost" => found.host = Some(value(rest)),
+            b"dvchost" | b"devname" => found.host = Some(value(rest)),
             b"dvc" => address = Some(value(rest)),
             _ => {}
         }
@@ -260,14 +225,17 @@ pub fn is_key_value(text: &[u8]) -> bool {
 fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut date, mut time, mut zone] = [None; 3];
-    let mut firewall = false;
+    let [mut whole, mut later] = [None; 2];
+    let [mut firewall, mut rated] = [false; 2];
     let [mut node, mut device, mut wall] = [None; 3];
     let bars = body[..body.len().min(64)].contains(&b'|');
-    for (key, value) in (Pairs { rest: body }) {
+    let mut pairs = Pairs { rest: body, value: body };
+    while let Some((key, value)) = pairs.next() {
         match key {
             b"device_id" | b"devid" | b"NodeId" => device = device.or(Some(value)),
-            b"devname" | b"device_name" => found.host = found.host.or(Some(value)),
+            b"devname" | b"device_name" | b"dname" => found.host = found.host.or(Some(value)),
             b"id" => firewall |= value == b"firewall",
+            b"pri" => rated = true,
             b"sn" | b"startime" => firewall = true,
             b"hostname" if bars => found.host = found.host.or(Some(value)),
             b"node" => node = node.or(Some(value)),
@@ -277,24 +245,34 @@ fn key_value(body: &[u8]) -> Found<'_> {
             }
             b"fw" => wall = wall.or(Some(value)),
             b"date" => date = date.or(Some(value)),
-            b"time" => time = time.or(Some(value)),
+            // Without quotes its own spaces end it too early for a timestamp, not for a time of day.
+            b"time" if time.is_none() => {
+                time = Some(value);
+                whole = stamp(pairs.value);
+            }
+            b"datetime" | b"eventtime" | b"event_time" => later = later.or_else(|| stamp(pairs.value)),
             b"tz" | b"timezone" => zone = zone.or(Some(value)),
             b"timestamp" | b"Timestamp" | b"ts" | b"t" => found.when = found.when.or_else(|| stamp(value)),
             _ => {}
         }
     }
-    if firewall {
+    // WebTrends' format, which gateways of all kinds speak, begins with `id=` and has a time and `pri=`.
+    if firewall || body.starts_with(b"id=") && rated && time.is_some() {
         found.host = found.host.or(wall);
     }
     // Fortinet's serial number, Forcepoint's address, where nothing names the device.
-    if date.is_some() && time.is_some() || body.starts_with(b"Timestamp=") {
+    let begins_with_time = body.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"timestamp="));
+    if date.is_some() && time.is_some() || begins_with_time {
         found.host = found.host.or(device);
     }
     found.when = found.when.or_else(|| match (date, time) {
         (Some(date), Some(time)) => date_and_time(date, time, zone),
-        (None, Some(time)) => stamp(time).map(|when| in_zone(when, zone)),
+        (None, Some(_)) => whole.map(|when| in_zone(when, zone)),
+        // LeadSec's date has the time in it.
+        (Some(date), None) => stamp(date),
         _ => None,
     });
+    found.when = found.when.or(later);
     found
 }
 
@@ -334,6 +312,8 @@ fn in_zone<'a>(when: When<'a>, zone: Option<&'a [u8]>) -> When<'a> {
 /// `key=value` and `key="value"` one after another.
 struct Pairs<'a> {
     rest: &'a [u8],
+    /// What follows the last key's sign and opening quote, for values that have spaces without quotes.
+    value: &'a [u8],
 }
 
 impl<'a> Iterator for Pairs<'a> {
@@ -346,9 +326,11 @@ impl<'a> Iterator for Pairs<'a> {
         let rest = &self.rest[sign + 1..];
         let (value, rest) = if let Some(quoted) = rest.strip_prefix(b"\"") {
             let end = memchr::memchr(b'"', quoted).unwrap_or(quoted.len());
+            self.value = &quoted[..end];
             (&quoted[..end], quoted.get(end + 1..).unwrap_or_default())
         } else {
             let end = rest.iter().position(|&byte| is_between_pairs(byte)).unwrap_or(rest.len());
+            self.value = rest;
             rest.split_at(end)
         };
         self.rest = rest;
@@ -363,6 +345,16 @@ fn is_between_pairs(byte: u8) -> bool {
 /// Whether a text is a payload that documents its device and time, or an object.
 pub fn is_payload(text: &[u8]) -> bool {
     tag::is_payload(text) || text.starts_with(b"{") || is_key_value(text)
+}
+
+/// Whether a time in quotes and pairs follow: an export of alarms and events, which names its server before them.
+pub fn is_timed_pairs(text: &[u8]) -> bool {
+    let time = || {
+        let inner = text.strip_prefix(b"\"")?;
+        let found = scan::scan(inner)?;
+        inner[found.len..].strip_prefix(b"\"")
+    };
+    time().is_some_and(|behind| is_key_value(super::skip_spaces(behind)))
 }
 
 /// Whether pairs are a device's, which programs do not log: `SonicWall`'s and Stormshield's `id=firewall`, Fortinet's `date=` and
@@ -435,8 +427,15 @@ fn access_point(body: &[u8]) -> Found<'_> {
     Found::default()
 }
 
-/// A table's row or a list whose first field is a timestamp.
+/// A table's row or a list whose first field is a timestamp. Meru's controllers write the letter behind their seconds by which C
+/// knows a long number.
 fn first_field(body: &[u8]) -> Found<'_> {
+    if let [seconds @ .., b'l', b' ', b'|'] = &body[..body.len().min(13)] {
+        return Found { host: None, when: stamp(seconds) };
+    }
+    if let Some(when) = digits_without_year(body) {
+        return Found { host: None, when: Some(when) };
+    }
     let when = scan::scan(body)
         .filter(|found| matches!(body.get(found.len), Some(b'|' | b',' | b';' | b'\t')))
         .map(|found| found.when);
@@ -449,11 +448,12 @@ fn first_field(body: &[u8]) -> Found<'_> {
 /// `__REALTIME_TIMESTAMP`), `NXLog` (`Hostname`, `EventTime`) and Windows' own names (`Computer` with `EventID`), osquery
 /// (`hostIdentifier`, `unixTime`), Bunyan and Pino (`hostname` with `pid` and `level`), Beats before version 7
 /// (`beat.hostname`). Of other objects only the time is taken, as loggers name it: `time` (Go, Pino, Docker),
-/// `timestamp`, `ts` (Zap, Zeek), `@t` (Serilog), `asctime` (Python), `t.$date` (`MongoDB`); a `host` may be the one that
+/// `timestamp`, `ts` (Zap, Zeek), `@t` (Serilog), `asctime` (Python), `t.$date` (`MongoDB`), or by any other name for the time itself; a `host` may be the one that
 /// a request was for.
 fn json(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
-    let (mut host, mut when, mut logged) = (None, None, None);
+    let [mut when, mut logged, mut other] = [None; 3];
+    let mut host = None;
     let mut documented = false;
     let [mut own, mut windows, mut logger, mut capital] = [None; 4];
     let [mut is_windows, mut has_pid, mut has_level, mut has_date] = [false; 4];
@@ -485,6 +485,8 @@ fn json(body: &[u8]) -> Found<'_> {
             (1, b"timestamp") => when = stamp(value),
             (1, b"time" | b"ts" | b"@t" | b"asctime") => logged = logged.or_else(|| whole(value)),
             (2, b"$date") if parent == b"t" => logged = logged.or_else(|| whole(value)),
+            (2, b"created") if parent == b"event" => other = other.or_else(|| whole(value)),
+            (1, key) if is_label(key) || is_date(key) => other = other.or_else(|| whole(value)),
             _ => {}
         }
     }
@@ -498,7 +500,7 @@ fn json(body: &[u8]) -> Found<'_> {
         .or(windows.filter(|_| is_windows))
         .or(logger.filter(|_| has_pid && has_level))
         .or(capital.filter(|_| has_date));
-    Found { host: found.host.or(named), when: found.when.or(when).or(logged) }
+    Found { host: found.host.or(named), when: found.when.or(when).or(logged).or(other) }
 }
 
 /// Palo Alto's CSV: a field for future use, time of reception, serial number, type; then, by type, the device's name.

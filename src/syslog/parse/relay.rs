@@ -4,7 +4,9 @@
 //! The inner header is nearer to the event, and its host and time are taken, where it is complete: PRI or VERSION in front
 //! of it, a TAG or a payload behind it, or a relay that names nothing but an address.
 
-use super::rfc3164::{LEVELS, Place, enclosed, header, is_own_word, set_tag};
+use super::content::{is_own_word, set_tag};
+use super::level::{LEVELS, is_level_in_capitals};
+use super::rfc3164::{Place, enclosed, header};
 use super::{Parsed, devices, host, payload, pri, rfc5424, skip_spaces, without_space, word};
 use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
@@ -76,6 +78,55 @@ pub fn preceded(text: &[u8]) -> Option<Parsed<'_>> {
         .then(|| Parsed { host: inner.host.or(Some(name)), ..inner })
 }
 
+/// A name or an address in front of a timestamp behind a VERSION that is not RFC 5424's; or an address in front of a timestamp in
+/// brackets, with the facility in capitals in another pair of them. With other words behind its brackets a line is a request's, whose client the address is.
+pub fn behind_address(text: &[u8]) -> Option<Parsed<'_>> {
+    /// The longest timestamp between brackets.
+    const MAX_TIME_BYTES: usize = 64;
+    let versioned = text.strip_prefix(b"1 ");
+    let (address, behind) = word(versioned.unwrap_or(text));
+    if !(host::is_address(address) || versioned.is_some() && host::is_host(address)) {
+        return None;
+    }
+    let behind = skip_spaces(behind);
+    if versioned.is_some() {
+        let scanned = scan::scan(behind).filter(|scanned| scanned.form != Form::Epoch)?;
+        let inner = header(behind, &scanned, Place::Line)?;
+        return Some(Parsed { host: Some(address), ..inner });
+    }
+    let inner = behind.strip_prefix(b"[")?;
+    let close = memchr::memchr(b']', &inner[..inner.len().min(MAX_TIME_BYTES)])?;
+    let scanned = scan::scan(inner).filter(|scanned| scanned.len == close)?;
+    let (facility, rest) = word(inner[close + 1..].strip_prefix(b" ")?);
+    let is_facility =
+        |name: &[u8]| name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    enclosed(facility).filter(|name| is_facility(name))?;
+    let mut parsed =
+        Parsed { host: Some(address), when: scanned.when, ..Parsed::new("relayed", without_space(rest)) };
+    set_tag(&mut parsed, rest);
+    Some(parsed)
+}
+
+/// What a receiver notes in brackets in front of a whole message, PRI and all: a time, `ip=ADDRESS`, what else it knows. The
+/// address is the sender's, which names the host where the message does not.
+pub fn noted(text: &[u8]) -> Option<Parsed<'_>> {
+    /// A name, a time, an address of IPv6 and a number.
+    const MAX_BYTES: usize = 160;
+    let start = &text[..text.len().min(MAX_BYTES)];
+    let open = memchr::memchr(b'[', start)?;
+    let close = open + memchr::memchr(b']', &start[open..])?;
+    let (note, message) = (&text[open + 1..close], text[close + 1..].strip_prefix(b" ")?);
+    let scanned = scan::scan(note)?;
+    let address = word(note[scanned.len..].strip_prefix(b" ip=")?).0;
+    let inner = pri::take(message);
+    if !host::is_address(address) || !message.starts_with(b"<") || !inner.sent {
+        return None;
+    }
+    let parsed = super::known(inner.text, true).unwrap_or_else(|| Parsed::new("relayed", inner.text));
+    let when = if parsed.when == When::Missing { scanned.when } else { parsed.when };
+    Some(Parsed { priority: inner.priority, host: parsed.host.or(Some(address)), when, ..parsed })
+}
+
 /// AIX: a relay that names the origin in the text.
 pub fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
     let rest = text.strip_prefix(b"Message forwarded from ")?;
@@ -102,16 +153,14 @@ pub fn counted(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     let is_counter = number.len() <= MAX_DIGITS
         && number.iter().all(u8::is_ascii_digit)
         && (number.len() > 3 || number.len() < first.len());
-    if !has_pri
-        || first.is_empty()
-        || scan::scan(text).is_some()
-        || !(is_counter || mark == b"-" || LEVELS.contains(&mark))
+    let is_level = LEVELS.contains(&mark) || is_level_in_capitals(mark);
+    if !has_pri || first.is_empty() || scan::scan(text).is_some() || !(is_counter || mark == b"-" || is_level)
     {
         return None;
     }
     let text = skip_spaces(behind);
     let scanned = scan::scan(text).filter(|scanned| scanned.form != Form::Epoch)?;
     // Programs write a level in front of their own lines too.
-    let place = if LEVELS.contains(&mark) { Place::Line } else { Place::First };
+    let place = if is_level { Place::Line } else { Place::First };
     header(text, &scanned, place)
 }

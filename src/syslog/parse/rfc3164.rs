@@ -18,57 +18,18 @@
 //! | `relayed` | a relay's header before the first one |
 //! | `unifi` | a descriptor of model and MAC address between host and TAG |
 
+use super::content::{
+    behind_host, is_before_tag, is_mnemonic_or_process, is_of_text, is_own_tag, is_own_word, is_request,
+    set_tag,
+};
+use super::level::{is_level, is_level_in_capitals, is_selector_of_any_case, without_level};
 use super::tag::{self, Tag};
 use super::{
-    Parsed, cisco, devices, host, leading_digits, payload, pri, relay, skip_spaces, straight, without_space,
-    word,
+    Parsed, cisco, devices, host, leading_digits, payload, relay, skip_spaces, straight, without_space, word,
 };
 use crate::syslog::block;
 use crate::syslog::time::scan::{self, Form, Scanned};
 use crate::syslog::time::{Stamp, When};
-
-/// The severities that F5 prints between host and TAG.
-pub(super) const LEVELS: [&[u8]; 14] = [
-    b"trace",
-    b"fatal",
-    b"emerg",
-    b"panic",
-    b"alert",
-    b"crit",
-    b"critical",
-    b"err",
-    b"error",
-    b"warning",
-    b"warn",
-    b"notice",
-    b"info",
-    b"debug",
-];
-
-/// Facilities by name, as a selector of syslog.conf writes them before a severity (`local7.notice`).
-const FACILITIES: [&[u8]; 21] = [
-    b"kern",
-    b"user",
-    b"mail",
-    b"daemon",
-    b"auth",
-    b"syslog",
-    b"lpr",
-    b"news",
-    b"uucp",
-    b"cron",
-    b"authpriv",
-    b"ftp",
-    b"security",
-    b"local0",
-    b"local1",
-    b"local2",
-    b"local3",
-    b"local4",
-    b"local5",
-    b"local6",
-    b"local7",
-];
 
 /// What is known of a header before its timestamp.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,7 +57,7 @@ pub fn parse(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         return header(text, &scanned, place);
     }
     // Clavister and others put the timestamp in brackets.
-    if let [open @ (b'[' | b'(' | b'{' | b'"'), inner @ ..] = text
+    if let [open @ (b'[' | b'(' | b'{' | b'"' | b'\''), inner @ ..] = text
         && let Some(close) = memchr::memchr(closing(*open), &inner[..inner.len().min(MAX_TIME_BYTES)])
         && let Some(scanned) = scan::scan(&inner[..close])
         && scanned.len == close
@@ -159,6 +120,7 @@ fn bracketed<'a>(text: &'a [u8], scanned: &Scanned<'a>) -> Option<Parsed<'a>> {
 
 pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) -> Option<Parsed<'a>> {
     let rest = &text[scanned.len..];
+    let rest = if rest.starts_with(b"[") { without_zone(rest) } else { rest };
     if !matches!(rest.first(), None | Some(b' ' | b':' | b'\t')) {
         return devices::glued(rest).map(|parsed| Parsed { when: scanned.when, ..parsed });
     }
@@ -177,6 +139,16 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
         parsed.when = kiwi(text, rest, scanned);
     }
     Some(parsed)
+}
+
+/// Without the zone's name that Java puts in brackets behind its offset: `[Europe/Prague]`.
+fn without_zone(text: &[u8]) -> &[u8] {
+    let inner = &text[1..text.len().min(MAX_TIME_BYTES)];
+    let is_one = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'/' | b'_');
+    match memchr::memchr(b']', inner) {
+        Some(close) if close > 0 && inner[..close].iter().all(is_one) => &text[close + 2..],
+        _ => text,
+    }
 }
 
 /// The timestamp, whose month stands first in files of Kiwi also between dashes: there a level with capitals follows.
@@ -277,10 +249,18 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     {
         return Parsed { host: Some(mac), ..Parsed::new(rule_of(form), &text[13..]) };
     }
+    // A phone's hardware address in brackets; other words in them are a logger's thread more often than a host.
+    if let Some(name) = enclosed(first)
+        && (host::is_hardware_address(name) || devices::is_mac(name))
+        && tag::scan(skip_spaces(behind)).is_some()
+    {
+        return behind_host(name, behind, rule_of(form), place);
+    }
     // A context in brackets, of letters alone, and the device's address.
     if let Some(context) = enclosed(first)
         && context.iter().all(u8::is_ascii_lowercase)
         && let (address, rest) = word(skip_spaces(behind))
+        && let address = without_hardware_address(address)
         && host::is_address(address)
     {
         return behind_host(address, rest, rule_of(form), place);
@@ -336,11 +316,11 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if is_level_in_capitals(first) {
         return without_host("rfc3164-no-host");
     }
-    if is_level(first)
-        && let Some(tag) = tag::scan(skip_spaces(behind)).filter(|tag| tag.proc_id.is_some())
-    {
+    if is_level(first) {
         let mut parsed = Parsed::new("rfc3164-no-host", text);
-        parsed.set_tag(tag);
+        if let Some(tag) = tag::scan(skip_spaces(behind)) {
+            parsed.set_tag(tag);
+        }
         return parsed;
     }
     // A number is a name where a TAG follows it, else the beginning of a text.
@@ -359,7 +339,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
     // A message of one word has no header: the word is the text, unless it is an address.
     let lone = skip_spaces(behind).is_empty();
-    if host::is_address(first) || (!lone && host::is_host(first) && !first.contains(&b':')) {
+    if host::is_address(first)
+        || (!lone && host::is_host(first) && !first.contains(&b':') && !is_of_text(first, behind))
+    {
         return behind_host(first, behind, rule_of(form), place);
     }
     if !lone
@@ -370,8 +352,8 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         return behind_host(name, behind, rule_of(form), place);
     }
     // A hardware address in place of a name.
-    let is_pairs = first.len() == 17 && first.split(|&byte| byte == b':').all(is_hex_pair);
-    if is_pairs && tag::scan(skip_spaces(behind)).is_some_and(|tag| tag.colon) {
+    let has_words = memchr::memchr(b' ', skip_spaces(behind)).is_some();
+    if has_words && place == Place::First && host::is_hardware_address(first) {
         return behind_host(first, behind, rule_of(form), place);
     }
     if let Some(name) =
@@ -385,71 +367,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     without_host("rfc3164-no-host")
 }
 
-/// Whether a TAG with a process and a colon follows the colon behind `name`: two TAGs in a row there are not, so that the
-/// first colon is a host's, but for the kernel's, which names the process that it writes of.
-fn is_own_tag(name: &[u8], behind: &[u8]) -> bool {
-    let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
-    let tag = tag::scan(skip_spaces(behind));
-    name != b"kernel" && tag.is_some_and(|tag| tag.colon && tag.proc_id.is_some_and(is_number))
-}
-
-/// Whether a mnemonic, Comware's `%%10…` or a TAG with a process begins here: each has a host in front of it.
-fn is_mnemonic_or_process(text: &[u8]) -> bool {
-    let numeric = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
-    tag::scan(text).is_some_and(|tag| {
-        tag.text.starts_with(b"%%")
-            || tag::mnemonic(text).is_some()
-            || tag.colon && tag.proc_id.is_some_and(numeric)
-    })
-}
-
 /// What stands between two brackets that hold the whole word.
 pub(super) fn enclosed(word: &[u8]) -> Option<&[u8]> {
     word.strip_prefix(b"[")?.strip_suffix(b"]").filter(|inner| !inner.is_empty() && !inner.contains(&b'['))
-}
-
-/// One byte of a hardware address.
-fn is_hex_pair(text: &[u8]) -> bool {
-    text.len() == 2 && text.iter().all(u8::is_ascii_hexdigit)
-}
-
-/// Whether a TAG or a payload makes a host of the word before it. A sentence's first word, with a capital and without a digit
-/// or a point, is none before a word with a colon, and a number never.
-fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
-    let text = skip_spaces(behind);
-    let text = text.strip_prefix(b": ").map_or(text, skip_spaces);
-    if word.iter().all(u8::is_ascii_digit) {
-        return false;
-    }
-    let sentence = word[0].is_ascii_uppercase() && word[1..].iter().all(u8::is_ascii_lowercase);
-    let (level, behind_level) = super::word(text);
-    let is_level = !sentence
-        && level.iter().all(u8::is_ascii_uppercase)
-        && is_level_in_capitals(level)
-        && behind_level.len() > 1;
-    tag::scan(text).is_some_and(|tag| !sentence || tag.proc_id.is_some())
-        || is_level
-        || tag::is_payload(text)
-        || payload::is_device_pairs(text)
-        || is_kernel(text)
-        || is_own_word(text)
-}
-
-/// The kernel's seconds since it started, without a colon before them.
-fn is_kernel(text: &[u8]) -> bool {
-    let inner = text.strip_prefix(b"kernel [").map(skip_spaces);
-    inner.is_some_and(|inner| matches!(inner[leading_digits(inner)..], [b'.', b'0'..=b'9', ..]))
-}
-
-/// What follows the client in the logs of web servers and proxies: a time in brackets, at once or behind the two words of
-/// the common log format. A word with a colon is a TAG, and what stands in front of it a host.
-fn is_request(behind: &[u8]) -> bool {
-    let is_time = |text: &[u8]| text.strip_prefix(b"[").is_some_and(|inner| scan::scan(inner).is_some());
-    let text = without_space(behind);
-    let (identity, rest) = word(text);
-    let (user, rest) = word(without_space(rest));
-    let is_word = |word: &[u8]| !word.is_empty() && !word.ends_with(b":");
-    is_time(text) || (is_word(identity) && is_word(user) && is_time(without_space(rest)))
 }
 
 /// Fields between tabs: the host, where a TAG follows it. Other tables, Zeek's for one, have a time in their first column
@@ -482,28 +402,12 @@ fn column(text: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Without the facility and level that stand behind the timestamp: `<4.6>` or `<auth.info>` of BSD's syslogd -v, PRI itself,
-/// `local7.notice` of `AlliedWare`, `Local7.Notice` of Kiwi's files.
-fn without_level(text: &[u8]) -> &[u8] {
-    // The longest is `<security.emergency>`.
-    const MAX_BYTES: usize = 24;
-    let Some(inner) = text.strip_prefix(b"<") else {
-        let (first, behind) = word(&text[..text.len().min(MAX_BYTES)]);
-        return if is_selector_of_any_case(first) && !behind.is_empty() {
-            skip_spaces(&text[first.len()..])
-        } else {
-            text
-        };
-    };
-    let Some(end) = memchr::memchr(b'>', &inner[..inner.len().min(MAX_BYTES)]) else { return text };
-    let level = &inner[..end];
-    // PRI itself behind the timestamp, before a host.
-    let is_pri = (1..=3).contains(&level.len()) && level.iter().all(u8::is_ascii_digit);
-    let is_one = is_pri
-        || level.contains(&b'.')
-            && !host::is_ipv4(level)
-            && level.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase() || *byte == b'.');
-    if is_one && inner[end + 1..].starts_with(b" ") { skip_spaces(&inner[end + 1..]) } else { text }
+/// An address without the device's hardware address, which SAOS puts behind it: `192.0.2.1-00:02:a1:0b:0c:0d`.
+fn without_hardware_address(word: &[u8]) -> &[u8] {
+    match memchr::memchr(b'-', word) {
+        Some(at) if host::is_hardware_address(&word[at + 1..]) => &word[..at],
+        _ => word,
+    }
 }
 
 /// A name with a node's number (`OneFS`), `name(id1)`, with its address, `name(10.0.0.5)`, or with the virtual system that each
@@ -512,174 +416,15 @@ fn node_name(word: &[u8]) -> Option<&[u8]> {
     let open = memchr::memchr(b'(', word)?;
     let inner = word[open + 1..].strip_suffix(b")")?;
     let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let is_serial = |text: &[u8]| text.len() >= 10 && is_number(text);
     let is_one = inner.strip_prefix(b"id").is_some_and(is_number)
         || host::is_address(inner)
-        || inner == b"root" && host::is_no_word(&word[..open]);
+        || inner == b"root" && (host::is_no_word(&word[..open]) || is_serial(&word[..open]));
     (is_one && host::is_host(&word[..open])).then_some(&word[..open])
 }
 
-/// What follows HOSTNAME.
-fn behind_host<'a>(name: &'a [u8], behind: &'a [u8], rule: &'static str, place: Place) -> Parsed<'a> {
-    let behind = behind.strip_prefix(b"\t").unwrap_or(behind);
-    let name = host::without_unit(name);
-    let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, without_space(behind)) };
-    let mut text = skip_spaces(behind);
-    if let Some(rest) = text.strip_prefix(b":") {
-        // ASA puts a colon between host and mnemonic; elsewhere it is an empty TAG.
-        if rest.is_empty() || rest[0] == b' ' {
-            parsed.body = without_space(rest);
-            text = skip_spaces(rest);
-        }
-    }
-    // NX-OS names a virtual device context between two marks.
-    let mnemonic = text
-        .strip_prefix(b"%$ ")
-        .and_then(|inner| {
-            memchr::memmem::find(&inner[..inner.len().min(64)], b" %$ ").map(|end| &inner[end + 4..])
-        })
-        .unwrap_or(text);
-    if let Some(tag) = tag::mnemonic(mnemonic) {
-        parsed.rule = "cisco";
-        parsed.set_tag(tag);
-        return parsed;
-    }
-    // A device's name behind the address that a relay knows it by.
-    if host::is_address(name)
-        && let (own, rest) = word(text)
-        && host::is_host(own)
-        && host::is_no_word(own)
-        && !is_stepped_over(own)
-        && is_mnemonic_or_process(skip_spaces(rest))
-    {
-        return behind_host(own, rest, rule, place);
-    }
-    if place != Place::Inner {
-        let unwrapped = pri::take(text);
-        let own = if text.starts_with(b"<") && unwrapped.sent { unwrapped.text } else { text };
-        if let Some(inner) = cisco::relayed(&parsed, own) {
-            return inner;
-        }
-        if let Some(inner) = relay::relayed(text, Some(name)) {
-            return inner;
-        }
-    }
-    if let Some(inner) = relay::forwarded(text) {
-        return inner;
-    }
-    if is_own_word(text) {
-        return parsed;
-    }
-    if let Some(rest) = devices::descriptor(text) {
-        parsed.rule = "unifi";
-        parsed.body = without_space(rest);
-        text = skip_spaces(rest);
-    }
-    if let Some((_, tag)) = devices::ems(text) {
-        parsed.rule = "netapp";
-        parsed.set_tag(tag);
-    } else {
-        set_tag(&mut parsed, text);
-    }
-    parsed
-}
-
-/// Takes the TAG at the start of `text`, also where a severity (F5), facility and severity (AIX), an address, the host once
-/// more (`UniFi`), or a serial number (`WatchGuard`) stands before it.
-pub(super) fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
-    let text = skip_spaces(text);
-    let (first, behind) = word(text);
-    let behind = skip_spaces(behind);
-    let behind = if is_serial_number(first) { without_parenthesis(behind) } else { behind };
-    let is_stepped_over = is_stepped_over(first) || parsed.host.is_some_and(|host| is_same_host(host, first));
-    if is_stepped_over && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon) {
-        parsed.set_tag(tag);
-    } else if let Some(tag) = tag::scan(text) {
-        parsed.set_tag(tag);
-    }
-}
-
-/// What may stand between a host and its TAG.
-fn is_stepped_over(word: &[u8]) -> bool {
-    LEVELS.contains(&word)
-        || is_level_in_capitals(word) && word.iter().all(u8::is_ascii_uppercase)
-        || host::is_address(word)
-        || is_facility_and_level(word)
-        || is_selector(word)
-        || is_serial_number(word)
-}
-
-/// The host once more, or its name in full.
-fn is_same_host(host: &[u8], word: &[u8]) -> bool {
-    word.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest[0] == b'.')
-}
-
-/// A severity in small letters, or what vCenter has besides.
-pub(super) fn is_level(word: &[u8]) -> bool {
-    LEVELS.contains(&word) || word == b"verbose"
-}
-
-/// A severity as logging libraries write it, with capitals.
-pub(super) fn is_level_in_capitals(word: &[u8]) -> bool {
-    word.first().is_some_and(u8::is_ascii_uppercase)
-        && LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))
-}
-
-/// `user.notice`: facility and severity as `BusyBox` and `AlliedWare` write them.
-pub(super) fn is_selector(word: &[u8]) -> bool {
-    let Some(point) = memchr::memchr(b'.', word) else { return false };
-    FACILITIES.contains(&&word[..point]) && LEVELS.contains(&&word[point + 1..])
-}
-
-/// The same as Kiwi writes it, `Local7.Debug`.
-fn is_selector_of_any_case(word: &[u8]) -> bool {
-    let mut parts = word.splitn(2, |&byte| byte == b'.');
-    let is_one = |part: Option<&[u8]>, names: &[&[u8]]| {
-        part.is_some_and(|part| names.iter().any(|name| name.eq_ignore_ascii_case(part)))
-    };
-    is_one(parts.next(), &FACILITIES) && is_one(parts.next(), &LEVELS)
-}
-
-/// AIX: `auth|security:info` before the TAG.
-fn is_facility_and_level(word: &[u8]) -> bool {
-    let Some(colon) = memchr::memchr(b':', word) else { return false };
-    LEVELS.contains(&&word[colon + 1..])
-        && word[..colon]
-            .iter()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'|')
-}
-
-/// `WatchGuard`: thirteen capital letters and digits.
-fn is_serial_number(word: &[u8]) -> bool {
-    word.len() == 13
-        && word[0].is_ascii_digit()
-        && word.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
-}
-
-/// Without the time in parentheses that `WatchGuard` puts behind its serial number.
-fn without_parenthesis(text: &[u8]) -> &[u8] {
-    let (first, behind) = word(text);
-    if first.starts_with(b"(") && first.ends_with(b")") { skip_spaces(behind) } else { text }
-}
-
-/// What syslog daemons write for themselves, without a host before it: how it begins.
-pub(super) const OWN_WORDS: [&[u8]; 8] = [
-    b"last message repeated ",
-    b"last message buffered ",
-    b"message repeated ",
-    b"message from ",
-    b"Message from ",
-    b"-- MARK --",
-    b"syslogd started: BusyBox",
-    b"syslogd exiting",
-];
-
-/// Whether a daemon speaks of itself.
-pub fn is_own_word(text: &[u8]) -> bool {
-    OWN_WORDS.iter().any(|start| text.starts_with(start))
-}
-
 /// An address and a TAG without a timestamp. Other words before a TAG are text, but for a name that is no word between PRI
-/// and a TAG with a process, or topics of `MikroTik`, and for any name before CEF or LEEF.
+/// and a TAG with a process, or topics of `MikroTik`, and for any name before CEF, LEEF or a time in quotes and pairs.
 pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     let (name, behind) = word(text);
     let body = skip_spaces(behind);
@@ -687,7 +432,9 @@ pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         let rule = if body.starts_with(b"CEF") { "cef" } else { "leef" };
         return Some(Parsed { host: Some(name), ..Parsed::new(rule, body) });
     }
-    if host::is_address(name) && payload::is_device_pairs(body) {
+    if host::is_address(name) && payload::is_device_pairs(body)
+        || host::is_host(name) && payload::is_timed_pairs(body)
+    {
         return Some(Parsed { host: Some(name), ..Parsed::new("key-value", body) });
     }
     let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);

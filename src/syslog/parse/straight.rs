@@ -24,7 +24,8 @@
 //! | is the TAG a payload (`CEF: 0\|`) | a text that begins with a digit is left to the rules |
 
 use super::Parsed;
-use super::rfc3164::{is_level, is_level_in_capitals, is_selector, rule_of};
+use super::level::{is_level, is_level_in_capitals, is_selector};
+use super::rfc3164::rule_of;
 use crate::syslog::block;
 use crate::syslog::time::scan::{self, Form, Scanned};
 
@@ -122,7 +123,7 @@ const KINDS: [u8; 256] = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::syslog::parse::rfc3164;
+    use crate::syslog::parse::{content, rfc3164};
     use proptest::prelude::*;
 
     /// What is read straight, and whether the rules read the same.
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn daemons_words_are_theirs_wherever_they_stand() {
-        for words in rfc3164::OWN_WORDS {
+        for words in content::OWN_WORDS {
             for before in ["", "host ", "host app: "] {
                 for behind in ["", ": ", "[7]: ", " v1.36.1: "] {
                     let words = std::str::from_utf8(words).unwrap();

@@ -65,6 +65,8 @@ pub fn static_part(app: &[u8]) -> &[u8] {
         [b'/', ..] => app.rsplit(|&byte| byte == b'/').find(|part| !part.is_empty()).unwrap_or(app),
         [b'%', b'%', a, b, rest @ ..] if a.is_ascii_digit() && b.is_ascii_digit() => rest,
         [b'%', rest @ ..] => {
+            let signs = rest.iter().take_while(|byte| matches!(byte, b'%' | b'-')).count();
+            let rest = &rest[signs..];
             let end = rest.iter().position(|byte| *byte == b'-').unwrap_or(rest.len());
             &rest[..end]
         }
@@ -207,12 +209,15 @@ fn words(text: &[u8]) -> Option<Tag<'_>> {
         .then(|| Tag::new(&text[..=end], program, Some(&text[open + 1..end]), &text[end + 2..], true))
 }
 
-/// Without the unit of a stack (`%STKUNIT0-M:CP`) that Force10 and Dell put in front of a mnemonic.
+/// Without the unit of a stack or chassis (`%STKUNIT0-M:CP`, `%SYSTEM-P:CP`) that Force10 and Dell put in front of a mnemonic.
 pub fn without_unit(text: &[u8]) -> &[u8] {
-    let Some(rest) = text.strip_prefix(b"%STKUNIT") else { return text };
-    let (unit, behind) = word(&rest[..rest.len().min(16)]);
+    let Some(rest) = text.strip_prefix(b"%") else { return text };
+    let (unit, behind) = word(&rest[..rest.len().min(24)]);
+    let is_unit = unit
+        .iter()
+        .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b':'));
     let behind = &rest[unit.len()..][usize::from(!behind.is_empty())..];
-    if mnemonic(behind).is_some() { behind } else { text }
+    if is_unit && unit.contains(&b':') && mnemonic(behind).is_some() { behind } else { text }
 }
 
 /// A mnemonic that lacks the sign (Raisecom): `SSH-SERVER-5-PASSWORD_OK:`, in capitals and before a colon.

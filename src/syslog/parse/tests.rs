@@ -116,6 +116,18 @@ fn a_day_behind_a_weekday_has_two_digits_at_most() {
     }
 }
 
+/// Found by a property test: the number was too large for a sum.
+#[test]
+fn a_date_behind_a_time_of_day_has_four_digits_at_most() {
+    let when = |raw: &str| written(&parse(raw.as_bytes()).when);
+    assert_eq!(when("<6>08:00:01 05.11.2026 host app: m"), "2026-11-05T08:00:01Z");
+    for date in ["12026019111111111111.11.2026", "05.11.12026019111111111111", "05.12026019111111111111.2026"]
+    {
+        let raw = format!("<6>08:00:01 {date} host app: m");
+        assert_eq!(parse(raw.as_bytes()).when, When::Missing, "{raw}");
+    }
+}
+
 fn part() -> impl Strategy<Value = String> {
     let fixed = prop::sample::select(vec![
         " ",
@@ -229,7 +241,7 @@ fn part() -> impl Strategy<Value = String> {
 type Rule = fn(&[u8], bool) -> Option<Parsed<'_>>;
 
 /// The rules in their order, as [`known`] tries them.
-const ORDER: [(&str, Rule); 11] = [
+const ORDER: [(&str, Rule); 13] = [
     ("rfc5424", |text, has_pri| rfc5424::parse(text).and_then(|_| known(text, has_pri))),
     ("rfc3164", rfc3164::parse),
     ("cisco", |text, _| cisco::prefixed(text)),
@@ -237,6 +249,8 @@ const ORDER: [(&str, Rule); 11] = [
     ("undated", |text, _| devices::undated(text)),
     ("forwarded", |text, _| relay::forwarded(text)),
     ("preceded", |text, _| relay::preceded(text)),
+    ("behind_address", |text, _| relay::behind_address(text)),
+    ("noted", |text, _| relay::noted(text)),
     ("counted", relay::counted),
     ("addressed", rfc3164::addressed),
     ("tag", |text, _| tag_only(text)),

@@ -10,9 +10,10 @@
 //! - `Mmm-dd-YYYY` and `Mmm/dd/YYYY` (`RouterOS`), `dd Mmm` (Redis), whole weekdays (RFC 850), `yymmdd` (`MySQL` before 5.7);
 //! - `YYYY Mmm dd` (NX-OS), `YYYY-Mmm-dd`, `dd Mmm YYYY`, `ddMmmYYYY` (Check Point), `dd/Mmm/YYYY:hh:mm:ss` (web servers),
 //!   `mm/dd/YYYY:hh:mm:ss` and `YYYY/mm/dd:hh:mm:ss` (`NetScaler`), `dd.mm.YYYY` (German), `dd-mm-YYYY` (Radware),
-//!   `mm/dd/yy` (VOSS, Snort) and `dd.mm.yy`, `YYYY:mm:dd-hh:mm:ss` (Sophos UTM), `YYYYmmddThhmmss` and the same digits without
+//!   `mm dd YYYY` (`LogRhythm`), `mm/dd/yy` (VOSS, Snort) and `dd.mm.yy`, `YYYY:mm:dd-hh:mm:ss` (Sophos UTM), `YYYYmmddThhmmss` and the same digits without
 //!   `T` or with a space for it;
-//! - without a year `mm-dd hh:mm:ss.fff` (Android) and `Lmmdd hh:mm:ss.ffffff`, a letter for the severity before it (glog);
+//! - a time of day and then its date (`reversed`);
+//! - without a year `mm-dd hh:mm:ss.fff` (Android), `mm/dd-hh:mm:ss.ffffff` (Snort) and `Lmmdd hh:mm:ss.ffffff`, a letter for the severity before it (glog);
 //! - seconds, milli-, micro- and nanoseconds since 1970, and TAI64N.
 //!
 //! Numbers between slashes or dashes are an order of month and day that senders do not agree on: between slashes the month
@@ -20,6 +21,7 @@
 //! can be no month is the year (Spark) where the last is too small for the year of a log.
 
 mod common;
+mod reversed;
 mod zones;
 
 use super::{Stamp, When, Zone};
@@ -57,6 +59,9 @@ const EPOCH_SECONDS: std::ops::Range<i64> = 978_307_200..4_102_444_800;
 
 /// A year of two digits below this one is a day's number where the first number can be no month.
 const OLDEST_SHORT_YEAR: u8 = 13;
+
+/// The longest name of a zone: `Central European Standard Time` and the like.
+const MAX_ZONE_BYTES: usize = 48;
 
 /// Minutes of an offset that no zone has.
 const NO_OFFSET: i32 = 24 * 60;
@@ -109,6 +114,7 @@ fn tai64n(text: &[u8]) -> Option<Scanned<'_>> {
 fn numeric(text: &[u8]) -> Option<Scanned<'_>> {
     let digits = leading_digits(text);
     match digits {
+        2 if text.get(2) == Some(&b':') => reversed::scan(text),
         1 | 2 => day_first(text, digits),
         4 => match text.get(4)? {
             b'-' | b'/' | b':' | b'.' => iso(text),
@@ -145,10 +151,12 @@ fn iso(text: &[u8]) -> Option<Scanned<'_>> {
     let day = number(&text[month_end + 1..day_end])?;
     let between = *text.get(day_end)?;
     let at = clock_start(text, day_end)?;
-    // Db2 puts points into the time of day behind a dash, others dashes behind a space.
+    // Db2 puts points into the time of day behind a dash, others points or dashes behind a space.
     let clock = match (between, text.get(at + 2)) {
         (b'-', Some(b'.')) => Clock::scan_with(text, at, b'.')?,
         (b' ', Some(b'-')) => Clock::scan_with(text, at, b'-')?,
+        // Four numbers between points are an address.
+        (b' ', Some(b'.')) => Clock::scan_with(text, at, b'.').filter(|clock| clock.fraction.is_empty())?,
         _ => Clock::scan(text, at)?,
     };
     let glued = glued(&text[clock.end..]);
@@ -288,6 +296,10 @@ fn day_first(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
         };
     }
     let len = leading_digits(&text[at..]);
+    // Numbers between spaces are LogRhythm's where a year and a time of day follow.
+    if separator == b' ' && digits == 2 && len == 2 && text.get(at + 2) == Some(&b' ') {
+        return year_and_clock(text, at + 3, first, number(&text[at..at + 2])? as u8);
+    }
     if separator == b' ' || !(1..=2).contains(&len) {
         return None;
     }
@@ -300,6 +312,12 @@ fn day_first(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
     };
     let (month, day) = if month_first { (first, second) } else { (second, first) };
     match (separator, *text.get(at)?) {
+        // Snort's alerts.
+        (b'/', b'-') if digits == 2 && len == 2 => {
+            let clock = Clock::scan(text, at + 1).filter(|clock| clock.fraction.len() >= 3)?;
+            let when = When::Civil(clock.stamp(None, month, day, Zone::Unnamed));
+            Some(Scanned { when, form: Form::BsdLike, len: clock.end })
+        }
         (b'-', b' ') if digits == 2 && len == 2 => {
             let clock = Clock::scan(text, at + 1).filter(|clock| clock.fraction.len() >= 3)?;
             let when = When::Civil(clock.stamp(None, first, second, Zone::Unnamed));
@@ -415,6 +433,15 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
         && matches!(word[letters..], [b':', b' ', b'%', ..] | [b':', b' ', b'*', b'%', ..])
     {
         end += 1 + letters;
+    }
+    // JavaScript's dates have the zone's name in parentheses behind its offset.
+    if matches!(zone, Zone::Offset(_))
+        && let Some(inner) = text[end..].strip_prefix(b" (")
+        && let Some(close) = memchr::memchr(b')', &inner[..inner.len().min(MAX_ZONE_BYTES)])
+        && inner[..close].iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b' ')
+        && inner[0].is_ascii_uppercase()
+    {
+        end += close + 3;
     }
     // ZoneMinder puts the fraction behind the zone.
     let fraction = match text[end..].strip_prefix(b".") {

@@ -19,7 +19,7 @@ pub(super) fn offset(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
                 1 | 2 => (&text[1..=digits], &text[..0], 1 + digits, false),
                 _ => return None,
             };
-            if !ends_word(text.get(len)) && !matches!(text.get(len), Some(b'(' | b'"')) {
+            if !ends_word(text.get(len)) && !matches!(text.get(len), Some(b'(' | b'[' | b'"')) {
                 return None;
             }
             let hours = number(hours)?.cast_signed();

@@ -1,0 +1,290 @@
+//! What follows HOSTNAME: the TAG and the text, another header behind a relay's, what a daemon says of itself; and whether
+//! what follows a word makes a host of it.
+
+use super::level::{self, LEVELS, is_facility_and_level, is_level_in_capitals, is_selector};
+use super::rfc3164::Place;
+use super::{
+    Parsed, cisco, devices, host, leading_digits, payload, pri, relay, skip_spaces, tag, without_space, word,
+};
+use crate::syslog::time::scan;
+
+/// What follows HOSTNAME.
+pub(super) fn behind_host<'a>(
+    name: &'a [u8],
+    behind: &'a [u8],
+    rule: &'static str,
+    place: Place,
+) -> Parsed<'a> {
+    let behind = behind.strip_prefix(b"\t").unwrap_or(behind);
+    let name = host::without_unit(name);
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, without_space(behind)) };
+    let mut text = skip_spaces(behind);
+    if let Some(rest) = text.strip_prefix(b":") {
+        // ASA puts a colon between host and mnemonic; elsewhere it is an empty TAG.
+        if rest.is_empty() || rest[0] == b' ' {
+            parsed.body = without_space(rest);
+            text = skip_spaces(rest);
+        }
+    }
+    // NX-OS names a virtual device context between two marks.
+    let mnemonic = text
+        .strip_prefix(b"%$ ")
+        .and_then(|inner| {
+            memchr::memmem::find(&inner[..inner.len().min(64)], b" %$ ").map(|end| &inner[end + 4..])
+        })
+        .unwrap_or(text);
+    if let Some(tag) = tag::mnemonic(mnemonic) {
+        parsed.rule = "cisco";
+        parsed.set_tag(tag);
+        return parsed;
+    }
+    // A device's name behind the address that a relay knows it by.
+    if host::is_address(name)
+        && let (own, rest) = word(text)
+        && host::is_host(own)
+        && host::is_no_word(own)
+        && !is_stepped_over(own)
+        && is_mnemonic_or_process(skip_spaces(rest))
+    {
+        return behind_host(own, rest, rule, place);
+    }
+    if place != Place::Inner {
+        let unwrapped = pri::take(text);
+        let own = if text.starts_with(b"<") && unwrapped.sent { unwrapped.text } else { text };
+        if let Some(inner) = cisco::relayed(&parsed, own) {
+            return inner;
+        }
+        if let Some(inner) = relay::relayed(level::without_names(text), Some(name)) {
+            return inner;
+        }
+    }
+    if let Some(inner) = relay::forwarded(text) {
+        return inner;
+    }
+    if is_own_word(text) {
+        return parsed;
+    }
+    if let Some(rest) = devices::descriptor(text) {
+        parsed.rule = "unifi";
+        parsed.body = without_space(rest);
+        text = skip_spaces(rest);
+    }
+    if let Some((_, tag)) = devices::ems(text) {
+        parsed.rule = "netapp";
+        parsed.set_tag(tag);
+    } else {
+        set_tag(&mut parsed, text);
+    }
+    parsed
+}
+
+/// Takes the TAG at the start of `text`, also where a severity (F5), facility and severity (AIX), an address, the host once
+/// more (`UniFi`), or a serial number (`WatchGuard`) stands before it.
+pub(super) fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
+    let text = skip_spaces(text);
+    let (first, behind) = word(text);
+    let behind = skip_spaces(behind);
+    let behind = if is_serial_number(first) { without_parenthesis(behind) } else { behind };
+    let is_stepped_over = is_stepped_over(first) || parsed.host.is_some_and(|host| is_same_host(host, first));
+    if is_stepped_over && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon) {
+        parsed.set_tag(tag);
+    } else if let Some(tag) = tag::scan(text) {
+        parsed.set_tag(tag);
+    }
+}
+
+/// Whether a TAG or a payload makes a host of the word before it. A sentence's first word, with a capital and without a digit
+/// or a point, is none before a word with a colon, and a number never.
+pub(super) fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
+    let text = skip_spaces(behind);
+    let text = text.strip_prefix(b": ").map_or(text, skip_spaces);
+    if word.iter().all(u8::is_ascii_digit) {
+        return false;
+    }
+    let sentence = word[0].is_ascii_uppercase() && word[1..].iter().all(u8::is_ascii_lowercase);
+    let (severity, behind_severity) = super::word(text);
+    let is_level = !sentence
+        && severity.iter().all(u8::is_ascii_uppercase)
+        && is_level_in_capitals(severity)
+        && behind_severity.len() > 1;
+    tag::scan(text).is_some_and(|tag| !sentence || tag.proc_id.is_some())
+        || is_level
+        || level::without_names(text).len() < text.len()
+        || tag::is_payload(text)
+        || payload::is_device_pairs(text)
+        || payload::is_timed_pairs(text)
+        || is_kernel(text)
+        || is_own_word(text)
+}
+
+/// Whether a TAG with a process and a colon follows the colon behind `name`: two TAGs in a row there are not, so that the
+/// first colon is a host's, but for the kernel's, which names the process that it writes of.
+pub(super) fn is_own_tag(name: &[u8], behind: &[u8]) -> bool {
+    let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
+    let tag = tag::scan(skip_spaces(behind));
+    name != b"kernel" && tag.is_some_and(|tag| tag.colon && tag.proc_id.is_some_and(is_number))
+}
+
+/// Whether a mnemonic, Comware's `%%10…` or a TAG with a process begins here: each has a host in front of it.
+pub(super) fn is_mnemonic_or_process(text: &[u8]) -> bool {
+    let numeric = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
+    tag::scan(text).is_some_and(|tag| {
+        tag.text.starts_with(b"%%")
+            || tag::mnemonic(text).is_some()
+            || tag.colon && tag.proc_id.is_some_and(numeric)
+    })
+}
+
+/// Words that begin texts and are no names, whatever their capitals.
+const TEXT_WORDS: [&[u8]; 40] = [
+    b"a",
+    b"access",
+    b"alarm",
+    b"all",
+    b"an",
+    b"attempt",
+    b"authentication",
+    b"cannot",
+    b"client",
+    b"cold",
+    b"config",
+    b"configuration",
+    b"connection",
+    b"failed",
+    b"failure",
+    b"fan",
+    b"interface",
+    b"invalid",
+    b"link",
+    b"login",
+    b"logout",
+    b"new",
+    b"no",
+    b"not",
+    b"password",
+    b"port",
+    b"power",
+    b"session",
+    b"slot",
+    b"starting",
+    b"started",
+    b"successful",
+    b"successfully",
+    b"temperature",
+    b"the",
+    b"this",
+    b"unable",
+    b"unit",
+    b"user",
+    b"warm",
+];
+
+/// Whether the word where HOSTNAME stands is of the text, though it has a name's signs: a full stop ends it, it has no
+/// letter, it is an interface's or a path's, the noun of a number (`Port 1/0/3`), or one of those that begin texts. A TAG, a
+/// payload or another header behind it makes a host of any.
+pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
+    let text = skip_spaces(behind);
+    let text = text.strip_prefix(b": ").map_or(text, skip_spaces);
+    let (next, _) = word(text);
+    let is_number = |text: &[u8]| {
+        let digits = text.strip_suffix(b":").filter(|text| text.contains(&b'/')).unwrap_or(text);
+        digits[0].is_ascii_digit() && digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'/' | b','))
+    };
+    let is_letters = first.iter().all(u8::is_ascii_alphabetic);
+    let is_candidate = if is_letters {
+        // The longest of them has fourteen letters.
+        first.len() <= 14 && TEXT_WORDS.iter().any(|known| known.eq_ignore_ascii_case(first))
+            || first[1..].iter().all(u8::is_ascii_lowercase)
+                && first[0].is_ascii_uppercase()
+                && !next.is_empty()
+                && is_number(next)
+    } else {
+        let is_sign = |byte: &u8| matches!(byte, b'/' | b'@');
+        match first {
+            [name @ .., b'.'] => !name.contains(&b'.'),
+            [b'0', b'x', ..] => true,
+            _ if first.split(is_sign).any(host::is_address) => false,
+            _ => {
+                first.contains(&b'/') || !first.iter().any(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
+            }
+        }
+    };
+    let is_header = || {
+        tag::is_payload(text)
+            || text.starts_with(b"{")
+            || payload::is_device_pairs(text)
+            || scan::scan(text).is_some()
+    };
+    is_candidate && !has_tag(text) && !is_header()
+}
+
+/// Whether a TAG stands here, or behind what may stand before one. A number is none of these, so that `00076 ports:` has one.
+fn has_tag(text: &[u8]) -> bool {
+    let (first, behind) = word(text);
+    let text = if first.iter().all(u8::is_ascii_digit) { skip_spaces(behind) } else { text };
+    let mut parsed = Parsed::new("", text);
+    set_tag(&mut parsed, text);
+    parsed.tag.is_some() || is_kernel(text) || is_own_word(text)
+}
+
+/// The kernel's seconds since it started, without a colon before them.
+fn is_kernel(text: &[u8]) -> bool {
+    let inner = text.strip_prefix(b"kernel [").map(skip_spaces);
+    inner.is_some_and(|inner| matches!(inner[leading_digits(inner)..], [b'.', b'0'..=b'9', ..]))
+}
+
+/// What follows the client in the logs of web servers and proxies: a time in brackets, at once or behind the two words of
+/// the common log format. A word with a colon is a TAG, and what stands in front of it a host.
+pub(super) fn is_request(behind: &[u8]) -> bool {
+    let is_time = |text: &[u8]| text.strip_prefix(b"[").is_some_and(|inner| scan::scan(inner).is_some());
+    let text = without_space(behind);
+    let (identity, rest) = word(text);
+    let (user, rest) = word(without_space(rest));
+    let is_word = |word: &[u8]| !word.is_empty() && !word.ends_with(b":");
+    is_time(text) || (is_word(identity) && is_word(user) && is_time(without_space(rest)))
+}
+
+/// What may stand between a host and its TAG.
+fn is_stepped_over(word: &[u8]) -> bool {
+    LEVELS.contains(&word)
+        || is_level_in_capitals(word) && word.iter().all(u8::is_ascii_uppercase)
+        || host::is_address(word)
+        || is_facility_and_level(word)
+        || is_selector(word)
+        || is_serial_number(word)
+}
+
+/// The host once more, or its name in full.
+fn is_same_host(host: &[u8], word: &[u8]) -> bool {
+    word.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest[0] == b'.')
+}
+
+/// `WatchGuard`: thirteen capital letters and digits.
+fn is_serial_number(word: &[u8]) -> bool {
+    word.len() == 13
+        && word[0].is_ascii_digit()
+        && word.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+}
+
+/// Without the time in parentheses that `WatchGuard` puts behind its serial number.
+fn without_parenthesis(text: &[u8]) -> &[u8] {
+    let (first, behind) = word(text);
+    if first.starts_with(b"(") && first.ends_with(b")") { skip_spaces(behind) } else { text }
+}
+
+/// What syslog daemons write for themselves, without a host before it: how it begins.
+pub(super) const OWN_WORDS: [&[u8]; 8] = [
+    b"last message repeated ",
+    b"last message buffered ",
+    b"message repeated ",
+    b"message from ",
+    b"Message from ",
+    b"-- MARK --",
+    b"syslogd started: BusyBox",
+    b"syslogd exiting",
+];
+
+/// Whether a daemon speaks of itself.
+pub fn is_own_word(text: &[u8]) -> bool {
+    OWN_WORDS.iter().any(|start| text.starts_with(start))
+}

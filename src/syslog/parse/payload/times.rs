@@ -1,0 +1,181 @@
+//! The time of a text that has no header: at its beginning, in brackets, in a column of its own, or under a name that says so.
+//!
+//! A time between the words of a text may be anybody's: a certificate's, a user's last login.
+
+use crate::syslog::parse::level::is_level_in_capitals;
+use crate::syslog::parse::{skip_spaces, without_space, word};
+use crate::syslog::time::scan::{self, Form};
+use crate::syslog::time::{Stamp, When, Zone};
+
+/// The time at the beginning of a text without a header, or in the first brackets near its beginning: Radware, access logs
+/// (Common Log Format), `HAProxy`, VOSS.
+pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
+    /// The client's address and two words stand before the brackets of the Common Log Format.
+    const MAX_BYTES: usize = 128;
+    if let Some(quoted) = text.strip_prefix(b"\"") {
+        let inner = &quoted[..memchr::memchr(b'"', &quoted[..quoted.len().min(MAX_BYTES)])?];
+        return scan::scan(inner).filter(|found| found.len == inner.len()).map(|found| found.when);
+    }
+    // A level may stand before it.
+    let (first, behind) = word(text);
+    let dated = if is_level_in_capitals(first) { skip_spaces(behind) } else { text };
+    if let Some(found) =
+        scan::scan(dated).filter(|found| matches!(dated.get(found.len), None | Some(b' ' | b':' | b',')))
+    {
+        return Some(found.when);
+    }
+    let start = &text[..text.len().min(MAX_BYTES)];
+    // A name between bars.
+    if let Some(bar) = memchr::memchr(b'|', start)
+        && let Some(found) = scan::scan(&text[bar + 1..])
+        && text.get(bar + 1 + found.len) == Some(&b'|')
+        && found.form != Form::Epoch
+    {
+        return Some(found.when);
+    }
+    // Other signs may enclose it at the beginning.
+    if let [open @ (b'(' | b'<'), inner @ ..] = text
+        && let Some(found) = scan::scan(inner)
+        && inner.get(found.len) == Some(if *open == b'(' { &b')' } else { &b'>' })
+    {
+        return Some(found.when);
+    }
+    // vCenter's events have two numbers in brackets before the time.
+    let open = if text.starts_with(b"Event [") {
+        memchr::memmem::find_iter(start, b"[").nth(2)?
+    } else {
+        memchr::memchr(b'[', start)?
+    };
+    // Cisco's access points mark a clock that is not set.
+    let inner = text[open + 1..].strip_prefix(b"*").unwrap_or(&text[open + 1..]);
+    let within =
+        scan::scan(inner).filter(|found| matches!(inner.get(found.len), Some(b']' | b' ' | b':' | b',')));
+    // Gin writes its name in brackets before the time.
+    let behind = || {
+        let close = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)]).filter(|_| open == 0)?;
+        let behind = inner[close + 1..].strip_prefix(b" ")?;
+        scan::scan(behind).filter(|found| found.form != Form::Epoch && behind.get(found.len) == Some(&b' '))
+    };
+    within.or_else(behind).map(|found| found.when)
+}
+
+/// A time with a column of its own near the beginning of a text without a header: between two signs of one kind, in
+/// quotes, or behind a name that says so (`[Time=…]`). A time between the words of a text may be anybody's.
+pub(super) fn in_column(text: &[u8]) -> Option<When<'_>> {
+    /// Some numbers and names stand before it.
+    const MAX_BYTES: usize = 160;
+    /// The longest time, with the name of its zone.
+    const MAX_TIME_BYTES: usize = 48;
+    // Access gateways of ZTE and session border controllers of AudioCodes say it at the end.
+    if let Some(at) = memchr::memmem::find(&text[..text.len().min(MAX_BYTES)], b" occurred at ") {
+        return scan::scan(&text[at + b" occurred at ".len()..]).map(|found| found.when);
+    }
+    if let Some(when) = day_and_month_behind(text) {
+        return Some(when);
+    }
+    let when = |at: usize, end: u8| {
+        let column = &text[at..text.len().min(at + MAX_TIME_BYTES)];
+        let column = &column[..memchr::memchr(end, column)?];
+        let found = |column| {
+            scan::scan(column)
+                .filter(|found| {
+                    let behind = &text[at + found.len..];
+                    found.form != Form::Epoch && without_space(behind).first() == Some(&end)
+                })
+                .map(|found| found.when)
+        };
+        // The colons of a time end no column, and a comma may separate the date from the time of day.
+        found(column).or_else(|| matches!(end, b':' | b',').then(|| found(&text[at..])).flatten())
+    };
+    text.iter().take(MAX_BYTES).enumerate().find_map(|(at, &sign)| {
+        if matches!(sign, b'=' | b':')
+            && let Some(before) = before_label(&text[..at])
+            && (sign == b'='
+                || before.is_empty()
+                || matches!(
+                    before,
+                    [.., b',' | b';' | b'|' | b'[' | b'('] | [.., b'E', b'v', b'e', b'n', b't']
+                ))
+            && let Some(found) = scan::scan(skip_spaces(&text[at + 1..]))
+        {
+            return Some(found.when);
+        }
+        let begins = matches!(sign, b'|' | b',' | b';' | b'"' | b'\t' | b':');
+        let at = at + 1;
+        let at = at + usize::from(matches!(sign, b',' | b';' | b'|') && text.get(at) == Some(&b' '));
+        let next = text.get(at).filter(|next| begins && next.is_ascii_alphanumeric())?;
+        // Behind a colon without a space only a time that begins with digits.
+        (sign != b':' || next.is_ascii_digit()).then(|| when(at, sign)).flatten()
+    })
+}
+
+/// Whether a text is the name of a time.
+pub(super) fn is_label(text: &[u8]) -> bool {
+    before_label(text).is_some_and(<[u8]>::is_empty)
+}
+
+/// What stands in front of the name of a time that ends a text as a word of its own, without the spaces between them.
+fn before_label(text: &[u8]) -> Option<&[u8]> {
+    const NAMES: [&[u8]; 9] = [
+        b"time",
+        b"timestamp",
+        b"datetime",
+        b"date_time",
+        b"eventtime",
+        b"event_time",
+        b"utctime",
+        b"logtime",
+        b"log_time",
+    ];
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+    let start = text.iter().rposition(|byte| !is_letter(byte)).map_or(0, |at| at + 1);
+    NAMES.iter().any(|name| name.eq_ignore_ascii_case(&text[start..])).then(|| text[..start].trim_ascii_end())
+}
+
+/// `[Time:dd-mm@hh:mm:ss.fff]` at the end of a text.
+fn day_and_month_behind(text: &[u8]) -> Option<When<'_>> {
+    let inner = text.trim_ascii_end().strip_suffix(b"]")?;
+    let start = inner.len().saturating_sub(32);
+    let at = start + memchr::memmem::find(&inner[start..], b"[Time:")? + b"[Time:".len();
+    let (digits, rest) = inner[at..].split_at_checked(b"dd-mm@hh:mm:ss".len())?;
+    let fraction = rest.strip_prefix(b".").filter(|digits| digits.iter().all(u8::is_ascii_digit));
+    let stamp = Stamp {
+        year: None,
+        month: two_digits(digits, 3)?,
+        day: two_digits(digits, 0)?,
+        hour: two_digits(digits, 6)?,
+        minute: two_digits(digits, 9)?,
+        second: two_digits(digits, 12)?,
+        fraction: fraction.unwrap_or_default(),
+        zone: Zone::Unnamed,
+    };
+    stamp.is_valid().then_some(When::Civil(stamp))
+}
+
+/// `mmddhhmmss|`, as phones of Polycom write it. As seconds such a number would be of a year before 2010.
+pub(super) fn digits_without_year(body: &[u8]) -> Option<When<'_>> {
+    let (digits, rest) = body.split_at_checked(10)?;
+    let stamp = Stamp {
+        year: None,
+        month: two_digits(digits, 0)?,
+        day: two_digits(digits, 2)?,
+        hour: two_digits(digits, 4)?,
+        minute: two_digits(digits, 6)?,
+        second: two_digits(digits, 8)?,
+        fraction: &[],
+        zone: Zone::Unnamed,
+    };
+    (rest.starts_with(b"|") && stamp.is_valid()).then_some(When::Civil(stamp))
+}
+
+fn two_digits(text: &[u8], at: usize) -> Option<u8> {
+    text.get(at..at + 2)?
+        .iter()
+        .try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + (byte - b'0')))
+}
+
+/// Whether a member's name is that of the date of an event, which pairs have beside a time of day.
+pub(super) fn is_date(key: &[u8]) -> bool {
+    const NAMES: [&[u8]; 5] = [b"date", b"created", b"createdat", b"created_at", b"event_timestamp"];
+    NAMES.iter().any(|name| name.eq_ignore_ascii_case(key))
+}

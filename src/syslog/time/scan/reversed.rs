@@ -1,0 +1,87 @@
+//! A time of day in front of its date: `08:00:01 05.11.2026`, `08:00:01.123 UTC Thu Nov 5 2026` (IOS' `show clock`),
+//! `08:00:01 Nov 5`, `08:00:01 2026-11-05`, `08:00:01, 05 Nov 2026`.
+
+use super::zones::spaced;
+use super::{
+    Clock, Form, Scanned, day_of_month, ends_word, ends_year, leading_digits, month_name, number,
+    plausible_year, spaces, weekday,
+};
+use crate::syslog::time::{When, Zone};
+
+/// A date without a time of day.
+struct Date {
+    year: Option<i32>,
+    month: u8,
+    day: u8,
+    end: usize,
+}
+
+/// Reads a time of day and then its date. A time of day alone is none of a message's.
+pub(super) fn scan(text: &[u8]) -> Option<Scanned<'_>> {
+    let clock = Clock::scan(text, 0).filter(|clock| clock.plain)?;
+    let (zone, len) = spaced(&text[clock.end..]).unwrap_or((Zone::Unnamed, 0));
+    let comma = usize::from(text.get(clock.end + len) == Some(&b','));
+    let at = spaces(text, clock.end + len + comma)?;
+    let at = at + weekday(&text[at..]).unwrap_or(0);
+    let Date { year, month, day, end } = named(text, at).or_else(|| numeric(text, at))?;
+    let stamp = clock.stamp(year, month, day, zone);
+    (stamp.is_valid() && ends_word(text.get(end))).then_some(Scanned {
+        when: When::Civil(stamp),
+        form: Form::BsdLike,
+        len: end,
+    })
+}
+
+/// `Nov 5`, `Nov 5 2026`, `5 Nov 2026`.
+fn named(text: &[u8], at: usize) -> Option<Date> {
+    let (month, day, end) = if let Some((month, len)) = month_name(text.get(at..)?) {
+        let (day, end) = day_of_month(text, spaces(text, at + len)?)?;
+        (month, day, end)
+    } else {
+        let (day, end) = day_of_month(text, at)?;
+        let at = spaces(text, end)?;
+        let (month, len) = month_name(text.get(at..)?)?;
+        (month, day, at + len)
+    };
+    let year = text.get(end..).and_then(|rest| {
+        let digits = rest.strip_prefix(b", ").or_else(|| rest.strip_prefix(b" "))?;
+        let is_year =
+            leading_digits(digits) == 4 && (digits.get(4) == Some(&b',') || ends_year(&digits[4..]));
+        let end = end + rest.len() - digits.len() + 4;
+        is_year.then(|| plausible_year(&digits[..4])).flatten().map(|year| (year, end))
+    });
+    Some(Date { year: year.map(|(year, _)| year), month, day, end: year.map_or(end, |(_, end)| end) })
+}
+
+/// `2026-11-05`, `05.11.2026`, `11/05/2026`: the order as in front of a time of day.
+fn numeric(text: &[u8], at: usize) -> Option<Date> {
+    // Longer numbers are none of a date's, and may be more than a number holds.
+    let part = |at: usize| {
+        let digits = leading_digits(text.get(at..)?);
+        (digits <= 4)
+            .then(|| number(&text[at..at + digits]))
+            .flatten()
+            .map(|value| (digits, value, at + digits))
+    };
+    let (first_digits, first, end) = part(at).filter(|(digits, ..)| matches!(digits, 1 | 2 | 4))?;
+    let separator = *text.get(end).filter(|byte| matches!(byte, b'-' | b'/' | b'.'))?;
+    let (_, second, end) = part(end + 1).filter(|(digits, ..)| matches!(digits, 1 | 2))?;
+    if text.get(end) != Some(&separator) {
+        return None;
+    }
+    let (last_digits, last, end) = part(end + 1)?;
+    let (year, month, day) = match (first_digits, last_digits) {
+        (4, 1 | 2) => (first, second, last),
+        (1 | 2, 4) => {
+            let month_first = match separator {
+                b'/' => first <= 12,
+                b'-' => second > 12,
+                _ => false,
+            };
+            if month_first { (last, first, second) } else { (last, second, first) }
+        }
+        _ => return None,
+    };
+    let year = (1970..=2199).contains(&year).then_some(year.cast_signed())?;
+    Some(Date { year: Some(year), month: month as u8, day: day as u8, end })
+}
