@@ -16,7 +16,7 @@ pub(super) fn behind_host<'a>(
     place: Place,
 ) -> Parsed<'a> {
     let behind = behind.strip_prefix(b"\t").unwrap_or(behind);
-    let name = host::without_unit(name);
+    let name = host::without_address(host::without_unit(name));
     let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, without_space(behind)) };
     let mut text = skip_spaces(behind);
     if let Some(rest) = text.strip_prefix(b":") {
@@ -56,6 +56,9 @@ pub(super) fn behind_host<'a>(
         }
         if let Some(inner) = relay::relayed(level::without_names(text), Some(name)) {
             return inner;
+        }
+        if let Some(inner) = relay::dated(text) {
+            return Parsed { host: Some(name), ..inner };
         }
     }
     if let Some(inner) = relay::forwarded(text) {

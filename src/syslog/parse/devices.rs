@@ -9,7 +9,7 @@ use super::{Parsed, host, skip_spaces, tag, without_space, word};
 use crate::syslog::time::scan::{self, Scanned};
 
 /// `UniFi` without a timestamp: a host, a descriptor, a TAG; or the descriptor of a switch, `mac,model-version`, in front of a
-/// whole header. ONTAP's event without one.
+/// whole header. ONTAP's event without one. A name before VRP's mnemonic or a serial number.
 pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     let (name, behind) = word(text);
     // A switch puts address and model in front of a whole header.
@@ -25,9 +25,41 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
         parsed.set_tag(tag);
         return Some(parsed);
     }
+    if let Some(parsed) = named(name, skip_spaces(behind)) {
+        return Some(parsed);
+    }
     let rest = descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?;
     let mut parsed = Parsed { host: Some(name), ..Parsed::new("unifi", without_space(rest)) };
     set_tag(&mut parsed, rest);
+    Some(parsed)
+}
+
+/// A name without a timestamp in front of it: of VRP, whose mnemonic a sign may stand before (`name %%: %%01MODULE/…`); or of a
+/// management controller, in front of its serial number, a colon and a timestamp.
+fn named<'a>(name: &'a [u8], text: &'a [u8]) -> Option<Parsed<'a>> {
+    if !host::is_host(name) {
+        return None;
+    }
+    let unmarked = text.strip_prefix(b"%%:").map_or(text, skip_spaces);
+    if unmarked.starts_with(b"%%")
+        && let Some(tag) = tag::scan(unmarked).filter(|tag| tag.text.contains(&b'/'))
+    {
+        let mut parsed = Parsed { host: Some(name), ..Parsed::new("cisco", unmarked) };
+        parsed.set_tag(tag);
+        return Some(parsed);
+    }
+    let (serial, rest) = word(text);
+    let is_serial = serial.len() >= 10
+        && serial.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+        && serial.iter().any(u8::is_ascii_digit);
+    let rest = rest.strip_prefix(b" : ").filter(|_| is_serial)?;
+    let scanned = scan::scan(rest)?;
+    let mut parsed = Parsed {
+        host: Some(name),
+        when: scanned.when,
+        ..Parsed::new("rfc3164-lenient", without_space(&rest[scanned.len..]))
+    };
+    set_tag(&mut parsed, &rest[scanned.len..]);
     Some(parsed)
 }
 

@@ -56,6 +56,14 @@ pub fn without_unit(name: &[u8]) -> &[u8] {
     }
 }
 
+/// The name in `name/ADDRESS`, as Java writes a host that it has looked up; any other name as it is.
+pub fn without_address(name: &[u8]) -> &[u8] {
+    match memchr::memrchr(b'/', name) {
+        Some(slash @ 1..) if is_address(&name[slash + 1..]) && !is_address(&name[..slash]) => &name[..slash],
+        _ => name,
+    }
+}
+
 /// `aa:bb:cc:dd:ee:ff`.
 pub fn is_hardware_address(word: &[u8]) -> bool {
     let is_pair = |pair: &[u8]| pair.len() == 2 && pair.iter().all(u8::is_ascii_hexdigit);

@@ -53,6 +53,18 @@ pub fn wrapped(text: &[u8]) -> Option<Parsed<'_>> {
     pri::take(text).sent.then(|| relayed(text, None)).flatten()
 }
 
+/// A message with PRI, timestamp and TAG, and without a host, behind a relay's header: its own time, and the host that the relay
+/// says.
+pub fn dated(text: &[u8]) -> Option<Parsed<'_>> {
+    let inner = pri::take(text);
+    if !text.starts_with(b"<") || !inner.sent {
+        return None;
+    }
+    let scanned = scan::scan(inner.text)?;
+    let inner = header(inner.text, &scanned, Place::Inner)?;
+    (inner.host.is_none() && inner.tag.is_some()).then_some(Parsed { rule: "relayed", ..inner })
+}
+
 /// A name in front of the timestamp, as some relays' templates put it: an address, or a name that is no word.
 pub fn preceded(text: &[u8]) -> Option<Parsed<'_>> {
     // A level may stand in brackets before all of it.

@@ -151,6 +151,21 @@ fn without_zone(text: &[u8]) -> &[u8] {
     }
 }
 
+/// A name that a semicolon, a number of ten digits or more and another semicolon follow.
+fn before_serial_number(text: &[u8]) -> Option<&[u8]> {
+    /// The longest name, with its spaces.
+    const MAX_BYTES: usize = 64;
+    let end = memchr::memchr(b';', &text[..text.len().min(MAX_BYTES)])?;
+    let (name, rest) = (&text[..end], without_space(&text[end + 1..]));
+    let digits = leading_digits(rest);
+    let is_sign = |byte: &u8| {
+        matches!(byte, b'=' | b'"' | b'\'' | b'(' | b'[' | b'{' | b'|' | b',' | b':')
+            || byte.is_ascii_control()
+    };
+    let is_name = !name.is_empty() && !name.iter().any(is_sign) && name[name.len() - 1] != b' ';
+    (is_name && digits >= 10 && rest.get(digits) == Some(&b';')).then_some(name)
+}
+
 /// The timestamp, whose month stands first in files of Kiwi also between dashes: there a level with capitals follows.
 fn kiwi<'a>(text: &[u8], rest: &[u8], scanned: &Scanned<'a>) -> When<'a> {
     if let [_, _, b'-', _, _, b'-', ..] = text
@@ -289,6 +304,11 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         && payload::is_key_value(&text[comma + 1..])
     {
         return Parsed { host: Some(&text[..comma]), ..Parsed::new(rule_of(form), &text[comma + 1..]) };
+    }
+    // Gateways that separate with semicolons have a serial number of digits behind their name, which may have spaces.
+    if let Some(name) = before_serial_number(text) {
+        let rest = without_space(&text[name.len() + 1..]);
+        return Parsed { host: Some(name), ..Parsed::new(rule_of(form), rest) };
     }
     // `NetScaler` without a name: a packet engine stands where the host does.
     if memchr::memmem::find(first, b"-PPE-").is_some() && behind.starts_with(b" : ") {

@@ -545,8 +545,8 @@ impl<'a> Clock<'a> {
             self.plain &= point == b'.' && digits > 0;
             self.fraction = &text[self.end + 1..self.end + 1 + digits];
             self.end += 1 + digits;
-            // VRP counts the messages of one millisecond behind another point.
-            if point == b'.' && digits == 3 && text.get(self.end) == Some(&b'.') {
+            // VRP counts the messages of one moment behind another point.
+            if point == b'.' && digits > 0 && text.get(self.end) == Some(&b'.') {
                 let count = leading_digits(&text[self.end + 1..]);
                 if count > 0 && text.get(self.end + 1 + count) == Some(&b' ') {
                     self.end += 1 + count;

@@ -176,6 +176,7 @@ fn two_digits(text: &[u8], at: usize) -> Option<u8> {
 
 /// Whether a member's name is that of the date of an event, which pairs have beside a time of day.
 pub(super) fn is_date(key: &[u8]) -> bool {
-    const NAMES: [&[u8]; 5] = [b"date", b"created", b"createdat", b"created_at", b"event_timestamp"];
+    const NAMES: [&[u8]; 6] =
+        [b"date", b"created", b"createdat", b"created_at", b"create_time", b"event_timestamp"];
     NAMES.iter().any(|name| name.eq_ignore_ascii_case(key))
 }
