@@ -20,11 +20,13 @@
 //! comes first, between dashes the day, unless the first or the second cannot be a month. A first number of two digits that
 //! can be no month is the year (Spark) where the last is too small for the year of a log.
 
+mod clock;
 mod common;
 mod reversed;
 mod zones;
 
 use super::{Stamp, When, Zone};
+use clock::Clock;
 pub use zones::zone;
 use zones::{glued, offset, spaced};
 
@@ -479,115 +481,6 @@ fn clock_start(text: &[u8], at: usize) -> Option<usize> {
             // MariaDB fills the hour with a space, Gin puts a dash between spaces, Kibana another sign.
             let at = spaces(text, at)?;
             Some(if matches!(text.get(at..at + 2), Some(b"- " | b"@ ")) { at + 2 } else { at })
-        }
-    }
-}
-
-/// `hh:mm:ss` with an optional fraction and AM or PM; `hh:mm` where a word ends behind it.
-struct Clock<'a> {
-    hour: u8,
-    minute: u8,
-    second: u8,
-    fraction: &'a [u8],
-    end: usize,
-    /// As RFC 3164 and RFC 3339 write it: two digits each, a point before the fraction.
-    plain: bool,
-}
-
-impl<'a> Clock<'a> {
-    fn scan(text: &'a [u8], at: usize) -> Option<Self> {
-        Self::scan_with(text, at, b':')
-    }
-
-    /// The same with another sign for the colon.
-    fn scan_with(text: &'a [u8], at: usize, colon: u8) -> Option<Self> {
-        let hour_digits = leading_digits(text.get(at..)?);
-        if !(1..=2).contains(&hour_digits) {
-            return None;
-        }
-        let hour = number(&text[at..at + hour_digits])? as u8;
-        let at = at + hour_digits;
-        let rest = text.get(at..at + 3)?;
-        if rest[0] != colon {
-            return None;
-        }
-        let minute = number(&rest[1..3])? as u8;
-        let (second, end, plain) = match text.get(at + 3) {
-            Some(&sign) if sign == colon => {
-                (number(text.get(at + 4..at + 6)?)? as u8, at + 6, hour_digits == 2 && colon == b':')
-            }
-            None | Some(b' ' | b']' | b'Z' | b'+' | b'-') if hour_digits == 2 && colon == b':' => {
-                (0, at + 3, false)
-            }
-            _ => return None,
-        };
-        let mut clock = Self { hour, minute, second, fraction: &[], end, plain };
-        if text.get(clock.end).is_some_and(u8::is_ascii_digit) {
-            return None;
-        }
-        clock.scan_fraction(text);
-        clock.scan_half_of_day(text);
-        Some(clock)
-    }
-
-    fn scan_fraction(&mut self, text: &'a [u8]) {
-        let Some(&point @ (b'.' | b',' | b':')) = text.get(self.end) else { return };
-        let digits = leading_digits(&text[self.end + 1..]);
-        let behind = text.get(self.end + 1 + digits);
-        let accepted = match point {
-            // A lone point behind the seconds belongs to nothing else.
-            b'.' => digits > 0 || ends_word(behind),
-            b',' => digits > 0 && (ends_word(behind) || matches!(behind, Some(b'Z' | b'+' | b'-'))),
-            // Comware separates milliseconds so.
-            _ => digits == 3 && ends_word(behind),
-        };
-        if accepted {
-            self.plain &= point == b'.' && digits > 0;
-            self.fraction = &text[self.end + 1..self.end + 1 + digits];
-            self.end += 1 + digits;
-            // VRP counts the messages of one moment behind another point.
-            if point == b'.' && digits > 0 && text.get(self.end) == Some(&b'.') {
-                let count = leading_digits(&text[self.end + 1..]);
-                if count > 0 && text.get(self.end + 1 + count) == Some(&b' ') {
-                    self.end += 1 + count;
-                    self.plain = false;
-                }
-            }
-        }
-    }
-
-    fn scan_half_of_day(&mut self, text: &'a [u8]) {
-        let start = self.end + usize::from(text.get(self.end) == Some(&b' '));
-        let Some([half @ (b'A' | b'P' | b'a' | b'p'), b'M' | b'm']) = text.get(start..start + 2) else {
-            return;
-        };
-        let mut behind = start + 2;
-        let mut fraction = self.fraction;
-        // Unified CM puts the fraction behind it.
-        if text.get(behind) == Some(&b'.') {
-            let digits = leading_digits(&text[behind + 1..]);
-            fraction = &text[behind + 1..behind + 1 + digits];
-            behind += 1 + digits;
-        }
-        if !ends_word(text.get(behind)) || !(1..=12).contains(&self.hour) {
-            return;
-        }
-        self.hour = self.hour % 12 + if half.eq_ignore_ascii_case(&b'p') { 12 } else { 0 };
-        self.fraction = fraction;
-        self.end = behind;
-        self.plain = false;
-    }
-
-    fn stamp(&self, year: Option<i32>, month: u8, day: u8, zone: Zone<'a>) -> Stamp<'a> {
-        Stamp {
-            year,
-            month,
-            day,
-            hour: self.hour,
-            minute: self.minute,
-            second: self.second,
-            fraction: self.fraction,
-            zone,
         }
     }
 }
