@@ -6,7 +6,7 @@ use super::level::LEVELS;
 use super::rfc3164::{Place, header};
 use super::tag::Tag;
 use super::{Parsed, host, skip_spaces, tag, without_space, word};
-use crate::syslog::time::scan::{self, Scanned};
+use crate::syslog::time::scan::{self, Form, Scanned};
 
 /// `UniFi` without a timestamp: a host, a descriptor, a TAG; or the descriptor of a switch, `mac,model-version`, in front of a
 /// whole header. ONTAP's event without one. A name before VRP's mnemonic or a serial number.
@@ -34,8 +34,9 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     Some(parsed)
 }
 
-/// A name without a timestamp in front of it: of VRP, whose mnemonic a sign may stand before (`name %%: %%01MODULE/…`); or of a
-/// management controller, in front of its serial number, a colon and a timestamp.
+/// A name without a timestamp in front of it: of VRP, whose mnemonic a sign may stand before (`name %%: %%01MODULE/…`); of a
+/// management controller, in front of its serial number, a colon and a timestamp; or of a console server, in front of a port and a
+/// timestamp.
 fn named<'a>(name: &'a [u8], text: &'a [u8]) -> Option<Parsed<'a>> {
     if !host::is_host(name) {
         return None;
@@ -52,8 +53,16 @@ fn named<'a>(name: &'a [u8], text: &'a [u8]) -> Option<Parsed<'a>> {
     let is_serial = serial.len() >= 10
         && serial.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
         && serial.iter().any(u8::is_ascii_digit);
-    let rest = rest.strip_prefix(b" : ").filter(|_| is_serial)?;
-    let scanned = scan::scan(rest)?;
+    let letters = serial.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+    let is_port = (1..=8).contains(&letters)
+        && matches!(serial.len() - letters, 1..=4)
+        && serial[letters..].iter().all(u8::is_ascii_digit)
+        && host::is_no_word(name);
+    let rest = rest
+        .strip_prefix(b" : ")
+        .filter(|_| is_serial)
+        .or_else(|| rest.strip_prefix(b" ").filter(|_| is_port))?;
+    let scanned = scan::scan(rest).filter(|scanned| scanned.form != Form::Epoch)?;
     let mut parsed = Parsed {
         host: Some(name),
         when: scanned.when,

@@ -16,6 +16,9 @@ pub(super) fn offset(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
                 2 if text.get(3) == Some(&b':') && leading_digits(&text[4..]) == 2 => {
                     (&text[1..3], &text[4..6], 6, true)
                 }
+                1 if text.get(2) == Some(&b':') && leading_digits(&text[3..]) == 2 => {
+                    (&text[1..2], &text[3..5], 5, false)
+                }
                 1 | 2 => (&text[1..=digits], &text[..0], 1 + digits, false),
                 _ => return None,
             };
