@@ -49,14 +49,14 @@ fn named<'a>(name: &'a [u8], text: &'a [u8]) -> Option<Parsed<'a>> {
         parsed.set_tag(tag);
         return Some(parsed);
     }
-    let (serial, rest) = word(text);
-    let is_serial = serial.len() >= 10
-        && serial.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
-        && serial.iter().any(u8::is_ascii_digit);
-    let letters = serial.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+    let (unit, rest) = word(text);
+    let is_serial = unit.len() >= 10
+        && unit.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+        && unit.iter().any(u8::is_ascii_digit);
+    let letters = unit.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
     let is_port = (1..=8).contains(&letters)
-        && matches!(serial.len() - letters, 1..=4)
-        && serial[letters..].iter().all(u8::is_ascii_digit)
+        && matches!(unit.len() - letters, 1..=4)
+        && unit[letters..].iter().all(u8::is_ascii_digit)
         && host::is_no_word(name);
     let rest = rest
         .strip_prefix(b" : ")

@@ -139,33 +139,30 @@ fn day_and_month_behind(text: &[u8]) -> Option<When<'_>> {
     let at = start + memchr::memmem::find(&inner[start..], b"[Time:")? + b"[Time:".len();
     let (digits, rest) = inner[at..].split_at_checked(b"dd-mm@hh:mm:ss".len())?;
     let fraction = rest.strip_prefix(b".").filter(|digits| digits.iter().all(u8::is_ascii_digit));
-    let stamp = Stamp {
-        year: None,
-        month: two_digits(digits, 3)?,
-        day: two_digits(digits, 0)?,
-        hour: two_digits(digits, 6)?,
-        minute: two_digits(digits, 9)?,
-        second: two_digits(digits, 12)?,
-        fraction: fraction.unwrap_or_default(),
-        zone: Zone::Unnamed,
-    };
+    let stamp = without_year(digits, [3, 0, 6, 9, 12], fraction.unwrap_or_default())?;
     stamp.is_valid().then_some(When::Civil(stamp))
 }
 
 /// `mmddhhmmss|`, as phones of Polycom write it. As seconds such a number would be of a year before 2010.
 pub(super) fn digits_without_year(body: &[u8]) -> Option<When<'_>> {
     let (digits, rest) = body.split_at_checked(10)?;
-    let stamp = Stamp {
-        year: None,
-        month: two_digits(digits, 0)?,
-        day: two_digits(digits, 2)?,
-        hour: two_digits(digits, 4)?,
-        minute: two_digits(digits, 6)?,
-        second: two_digits(digits, 8)?,
-        fraction: &[],
-        zone: Zone::Unnamed,
-    };
+    let stamp = without_year(digits, [0, 2, 4, 6, 8], &[])?;
     (rest.starts_with(b"|") && stamp.is_valid()).then_some(When::Civil(stamp))
+}
+
+/// A moment whose month, day, hour, minute and second stand in two digits at these places.
+fn without_year<'a>(text: &[u8], places: [usize; 5], fraction: &'a [u8]) -> Option<Stamp<'a>> {
+    let [month, day, hour, minute, second] = places.map(|at| two_digits(text, at));
+    Some(Stamp {
+        year: None,
+        month: month?,
+        day: day?,
+        hour: hour?,
+        minute: minute?,
+        second: second?,
+        fraction,
+        zone: Zone::Unnamed,
+    })
 }
 
 fn two_digits(text: &[u8], at: usize) -> Option<u8> {
