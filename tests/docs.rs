@@ -131,6 +131,11 @@ the end of the certificate. As alerting rules:
     soc_connector_spool_size_bytes / soc_connector_spool_max_bytes > 0.5
     soc_connector_certificate_not_after_seconds - time() < 14 * 86400
 
+An event is sent when it is on the disk, and not before. Where events come late although the receiver is quick, look at
+`rate(soc_connector_spool_sync_seconds_total[5m])`, the part of the time in which the spool waits for the disk, and at the
+longest sync: a disk that other programs write to, or whose host others use, can take half a second for one. A disk of its
+own for the spool's directory is the remedy.
+
 Datagrams that the kernel drops are lost: UDP has no way back to the sender. What helps, in this order: a larger receive
 buffer (`listener.udp_buffer_kib` and, on the host, `sysctl -w net.core.rmem_max=BYTES`, to be kept in
 `/etc/sysctl.d/`, both before the connector starts), then TCP at the senders.

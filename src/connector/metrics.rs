@@ -87,6 +87,16 @@ impl From<bool> for Number {
     }
 }
 
+impl From<f64> for Number {
+    fn from(value: f64) -> Self {
+        Self(value)
+    }
+}
+
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}
+
 macro_rules! metrics {
     ($($name:literal $kind:ident [$($label:literal),*] $help:literal, $read:expr;)*) => {
         /// Every metric.
@@ -146,6 +156,12 @@ metrics! {
         |r| one(r.spool.full);
     "spool_failing" Gauge [] "1 while the disk refuses writes.",
         |r| one(r.spool.failing.is_some());
+    "spool_syncs_total" Counter [] "Syncs of the spool to the disk.",
+        |r| one(r.spool.syncs);
+    "spool_sync_seconds_total" Counter [] "Time that these syncs took. An event waits for one before it is sent: where the disk is kept busy by others, this is the delay.",
+        |r| one(seconds(r.spool.sync_us));
+    "spool_sync_longest_seconds" Gauge [] "Time that the longest of them took since the start.",
+        |r| one(seconds(r.spool.longest_sync_us));
     "spool_sequence_number" Gauge ["position"] "Sequence number of the last event that was given one, is on the disk, is acknowledged.",
         |r| by([
             ("last", r.spool.last_seq),
@@ -280,6 +296,7 @@ mod tests {
         report.listener.counters.udp_messages = 7;
         report.spool.oldest_age_s = Some(90);
         report.spool.failing = Some("No space".to_owned());
+        report.spool.longest_sync_us = 250_000;
         report.uplink.endpoints = vec![EndpointStatus {
             endpoint: "a\"b\\c\nd:443".to_owned(),
             site: Some("ber".to_owned()),
@@ -323,6 +340,7 @@ mod tests {
             "soc_connector_received_messages_total{transport=\"udp\"} 7",
             "soc_connector_spool_oldest_event_age_seconds 90",
             "soc_connector_spool_failing 1",
+            "soc_connector_spool_sync_longest_seconds 0.25",
             "soc_connector_uplink_endpoint_state{endpoint=\"a\\\"b\\\\c\\nd:443\",state=\"idle\"} 1",
             "soc_connector_uplink_endpoint_state{endpoint=\"a\\\"b\\\\c\\nd:443\",state=\"failing\"} 0",
             "soc_connector_events_by_rule_total{rule=\"rfc5424\"} 1099511627776",

@@ -11,6 +11,7 @@ use crate::state::Mode;
 use crate::uplink;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Everything the connector says of itself.
 ///
@@ -106,6 +107,15 @@ pub struct Spool {
     pub full: bool,
     /// The last attempt to write failed with this.
     pub failing: Option<String>,
+    /// Syncs to the disk since the start.
+    #[serde(default)]
+    pub syncs: u64,
+    /// What they took together, in microseconds.
+    #[serde(default)]
+    pub sync_us: u64,
+    /// What the longest one took, in microseconds.
+    #[serde(default)]
+    pub longest_sync_us: u64,
 }
 
 impl Spool {
@@ -131,6 +141,9 @@ impl Spool {
                 DiskState::Failing(error) => Some(error),
                 DiskState::Ok | DiskState::Full => None,
             },
+            syncs: status.syncs.count,
+            sync_us: micros(status.syncs.total),
+            longest_sync_us: micros(status.syncs.longest),
         }
     }
 
@@ -138,6 +151,10 @@ impl Spool {
     pub fn filled_percent(&self) -> u64 {
         (self.size_bytes * 100).checked_div(self.max_bytes).unwrap_or(0)
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Why the connector does not do its work, if so: the listener or the uplink has ended, the disk takes nothing, or the
@@ -180,6 +197,7 @@ impl Report {
             refused: spool::Refused::default(),
             dropped: spool::Dropped::default(),
             disk: DiskState::Ok,
+            syncs: spool::Syncs::default(),
         };
         Self {
             version: "1.2.3".to_owned(),
@@ -222,6 +240,7 @@ mod tests {
             refused: spool::Refused::default(),
             dropped: spool::Dropped::default(),
             disk: DiskState::Ok,
+            syncs: spool::Syncs::default(),
         };
         let at = |seconds: i64| Spool::new(status.clone(), 1024, UnixMicros(seconds * 1_000_000));
         assert_eq!((at(130).oldest_received_s, at(130).oldest_age_s), (Some(10), Some(120)));

@@ -119,7 +119,7 @@ pub use findings::{Findings, StateFound};
 pub use options::Options;
 pub use queue::{Chunk, Queue};
 pub use refused::Refused;
-pub use shared::{DiskState, Dropped, Status};
+pub use shared::{DiskState, Dropped, Status, Syncs};
 pub use spool::{Append, Spool};
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::state::{Mark, State};
 use super::tail::Tail;
 use crate::clock::UnixMicros;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Places where chunks began that were handed to the uplink, for the age of the oldest unacknowledged event: more than
 /// an uplink ever has in flight.
@@ -41,6 +41,27 @@ pub enum DiskState {
     Failing(String),
 }
 
+/// Syncs of segments since the spool was opened. An event waits for one before it is sent, so a disk that others keep busy
+/// shows here first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Syncs {
+    /// How many.
+    pub count: u64,
+    /// What all of them took.
+    pub total: Duration,
+    /// What the longest one took.
+    pub longest: Duration,
+}
+
+impl Syncs {
+    /// One more.
+    pub fn took(&mut self, time: Duration) {
+        self.count += 1;
+        self.total += time;
+        self.longest = self.longest.max(time);
+    }
+}
+
 /// Figures for `status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
@@ -66,6 +87,8 @@ pub struct Status {
     pub refused: Refused,
     /// How the disk does.
     pub disk: DiskState,
+    /// How long it takes.
+    pub syncs: Syncs,
 }
 
 /// The shared part.
@@ -82,6 +105,7 @@ pub struct Shared {
     pub missing_through: u64,
     pub refused: Refused,
     pub disk: DiskState,
+    pub syncs: Syncs,
     /// Why the state file could not be written, where that was the last that was tried.
     pub state_trouble: Option<String>,
     /// When the oldest event that is not durable was appended.
@@ -111,6 +135,7 @@ impl Shared {
             missing_through: state.missing_through,
             refused: Refused::default(),
             disk: DiskState::Ok,
+            syncs: Syncs::default(),
             state_trouble: None,
             unsynced_since: None,
             oldest_received: state.oldest_received,
@@ -243,6 +268,7 @@ impl Shared {
                 (DiskState::Ok, Some(trouble)) => DiskState::Failing(trouble.clone()),
                 (disk, _) => disk.clone(),
             },
+            syncs: self.syncs,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::fault_point::{self, Place};
 use crate::settings::WhenFull;
 use std::io;
+use std::time::Instant;
 
 /// The file system is asked for its free space after so many written bytes, and each time while there is too little.
 const FREE_CHECK_BYTES: u64 = 1 << 20;
@@ -71,7 +72,7 @@ impl Spool {
         }
         if let Some(current) = writer.current.as_mut().filter(|current| current.is_dirty()) {
             fault_point::pass(Place::BeforeSync, current.last_seq);
-            if let Err(error) = current.sync() {
+            if let Err(error) = self.timed(|| current.sync()) {
                 self.abandon(writer);
                 return Err(self.refused("the spool cannot be synced", error));
             }
@@ -89,6 +90,14 @@ impl Spool {
         }
         self.note_state();
         Ok(lock(&self.shared).durable())
+    }
+
+    /// Does what syncs a segment, and notes how long the disk took.
+    fn timed<T>(&self, sync: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let done = sync();
+        lock(&self.shared).syncs.took(begun.elapsed());
+        done
     }
 
     /// Writes consecutive chunks with one call to the current segment, or to a new one.
@@ -170,7 +179,7 @@ impl Spool {
             self.abandon(writer);
             return Ok(());
         }
-        let complete = match current.complete() {
+        let complete = match self.timed(|| current.complete()) {
             Ok(name) => name,
             Err(error) => {
                 self.abandon(writer);

@@ -38,6 +38,22 @@ fn events_are_read_in_order_once_they_are_synced_and_leave_when_acknowledged() {
 }
 
 #[test]
+fn each_sync_of_a_segment_is_counted_with_its_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _) = Spool::open(dir.path(), options()).unwrap();
+    spool.append(batch(1, 1)).unwrap();
+    spool.sync().unwrap();
+    spool.sync().unwrap();
+    let first = spool.status().syncs;
+    assert_eq!(first.count, 1, "nothing was there for the second");
+    assert!(first.longest == first.total && !first.total.is_zero(), "{first:?}");
+    spool.append(batch(2, 1)).unwrap();
+    spool.sync().unwrap();
+    let both = spool.status().syncs;
+    assert!(both.count == 2 && both.longest >= first.longest && both.total > both.longest, "{both:?}");
+}
+
+#[test]
 fn batches_that_wait_are_taken_together_as_far_as_the_segment_goes() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open(dir.path(), options()).unwrap();
