@@ -1,115 +1,69 @@
-//! Looks into a JSON object without building it.
+//! JSON objects.
 
-/// The deepest object that is looked into: `host.name` stands in the second.
-const MAX_DEPTH: usize = 2;
+mod members;
 
-/// The members of an object, and of the objects in it, whose values are texts or numbers: depth, from 1; the key of the
-/// object that holds the member; the member's key; its value without quotes, escapes unread. Values of other kinds and
-/// deeper ones are stepped over. Text that is not JSON gives some members or none.
-pub struct Members<'a> {
-    rest: &'a [u8],
-    depth: usize,
-    /// Keys of the objects that are open, outermost first.
-    parents: [&'a [u8]; MAX_DEPTH],
-}
+use super::times::{is_date, is_label};
+use super::{Found, stamp};
+use crate::syslog::time::scan;
+use members::Members;
 
-impl<'a> Members<'a> {
-    /// Members of the object at the start of `text`.
-    pub fn new(text: &'a [u8]) -> Self {
-        Self { rest: text, depth: 0, parents: [&[]; MAX_DEPTH] }
-    }
-
-    /// Takes the text behind a quote up to the one that ends it.
-    fn quoted(&mut self) -> Option<&'a [u8]> {
-        let mut at = 0;
-        loop {
-            at += memchr::memchr2(b'"', b'\\', self.rest.get(at..)?)?;
-            if self.rest[at] == b'"' {
-                let value = &self.rest[..at];
-                self.rest = &self.rest[at + 1..];
-                return Some(value);
+/// JSON whose keys a schema documents: Elastic Common Schema and Logstash (`@timestamp`, `host.name`), GELF (`version` or
+/// `short_message`, `host`, `timestamp`), Suricata's EVE (`event_type`, `host`, `timestamp`), rsyslog's `StdJSONFmt`
+/// (`fromhost`, `timereported`), syslog-ng's `format-json` (`HOST` with `DATE` or `ISODATE`), journald's export (`_HOSTNAME`,
+/// `__REALTIME_TIMESTAMP`), `NXLog` (`Hostname`, `EventTime`) and Windows' own names (`Computer` with `EventID`), osquery
+/// (`hostIdentifier`, `unixTime`), Bunyan and Pino (`hostname` with `pid` and `level`), Beats before version 7
+/// (`beat.hostname`). Of other objects only the time is taken, as loggers name it: `time` (Go, Pino, Docker),
+/// `timestamp`, `ts` (Zap, Zeek), `@t` (Serilog), `asctime` (Python), `t.$date` (`MongoDB`), or by any other name for the time itself; a `host` may be the one that
+/// a request was for.
+pub(super) fn object(body: &[u8]) -> Found<'_> {
+    let mut found = Found::default();
+    let [mut when, mut logged, mut other] = [None; 3];
+    let mut host = None;
+    let mut documented = false;
+    let [mut own, mut windows, mut logger, mut capital] = [None; 4];
+    let [mut is_windows, mut has_pid, mut has_level, mut has_date] = [false; 4];
+    let whole = |value| scan::scan(value).filter(|found| found.len == value.len()).map(|found| found.when);
+    for (depth, parent, key, value) in Members::new(body) {
+        match (depth, key) {
+            (1, b"@timestamp" | b"timereported") => found.when = stamp(value),
+            (1, b"host.name" | b"fromhost") => found.host = Some(value),
+            (2, b"name") if parent == b"host" => found.host = Some(value),
+            (2, b"hostname") if parent == b"beat" => own = Some(value),
+            (1, b"_HOSTNAME" | b"hostIdentifier") => own = Some(value),
+            (1, b"Hostname" | b"Computer") => windows = Some(value),
+            (1, b"hostname") => logger = Some(value),
+            (1, b"HOST") => capital = Some(value),
+            (1, b"pid") => has_pid = true,
+            (1, b"level") => has_level = true,
+            (1, b"EventID") => is_windows = true,
+            (1, b"EventTime") => {
+                is_windows = true;
+                logged = logged.or_else(|| whole(value));
             }
-            at += 2;
-        }
-    }
-
-    /// Opens an object or array, whose key this is.
-    fn open(&mut self, key: &'a [u8]) {
-        if let Some(parent) = self.parents.get_mut(self.depth) {
-            *parent = key;
-        }
-        self.depth += 1;
-    }
-}
-
-impl<'a> Iterator for Members<'a> {
-    type Item = (usize, &'a [u8], &'a [u8], &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let (&byte, rest) = self.rest.split_first()?;
-            self.rest = rest;
-            match byte {
-                b'{' | b'[' => self.open(&[]),
-                b'}' | b']' => self.depth = self.depth.checked_sub(1)?,
-                b'"' => {
-                    let key = self.quoted()?;
-                    let Some(value) = self.rest.trim_ascii_start().strip_prefix(b":") else { continue };
-                    self.rest = value.trim_ascii_start();
-                    let value = match self.rest.first()? {
-                        b'"' => {
-                            self.rest = &self.rest[1..];
-                            self.quoted()?
-                        }
-                        b'0'..=b'9' => {
-                            let end = self.rest.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.'));
-                            let (value, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
-                            self.rest = rest;
-                            value
-                        }
-                        b'{' => {
-                            self.rest = &self.rest[1..];
-                            self.open(key);
-                            continue;
-                        }
-                        _ => continue,
-                    };
-                    if (1..=MAX_DEPTH).contains(&self.depth) {
-                        return Some((self.depth, self.parents[self.depth - 1], key, value));
-                    }
-                }
-                _ => {}
+            (1, b"DATE" | b"ISODATE") => {
+                has_date = true;
+                logged = logged.or_else(|| whole(value));
             }
+            (1, b"__REALTIME_TIMESTAMP" | b"unixTime") => logged = logged.or_else(|| whole(value)),
+            (1, b"short_message" | b"event_type") => documented = true,
+            (1, b"host") => host = Some(value),
+            (1, b"timestamp") => when = stamp(value),
+            (1, b"time" | b"ts" | b"@t" | b"asctime") => logged = logged.or_else(|| whole(value)),
+            (2, b"$date") if parent == b"t" => logged = logged.or_else(|| whole(value)),
+            (2, b"created") if parent == b"event" => other = other.or_else(|| whole(value)),
+            (1, key) if is_label(key) || is_date(key) => other = other.or_else(|| whole(value)),
+            _ => {}
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn members_are_found_with_their_depth_and_parent() {
-        let text = br#"{"a" : "x\"y", "b":[{"name":"deep"}, "c"], "host":{"name":"h","ip":["::1"]},"n":12.5,"t":true}"#;
-        let found: Vec<_> = Members::new(text)
-            .map(|(depth, parent, key, value)| {
-                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                (depth, text(parent), text(key), text(value))
-            })
-            .collect();
-        let member = |depth, parent: &str, key: &str, value: &str| {
-            (depth, parent.to_owned(), key.to_owned(), value.to_owned())
-        };
-        assert_eq!(
-            found,
-            [member(1, "", "a", r#"x\"y"#), member(2, "host", "name", "h"), member(1, "", "n", "12.5"),]
-        );
+    // Logstash's own event has the host as a text.
+    if found.when.is_some() {
+        found.host = found.host.or(host);
+    } else if documented {
+        found = Found { host, when };
     }
-
-    #[test]
-    fn text_that_is_not_json_ends_the_search() {
-        for text in ["", "{", "{\"", "{\"a\"", "{\"a\":", "{\"a\":\"", "{\"a\\", "}}}", "[[[["] {
-            assert_eq!(Members::new(text.as_bytes()).count(), 0, "{text}");
-        }
-    }
+    let named = own
+        .or(windows.filter(|_| is_windows))
+        .or(logger.filter(|_| has_pid && has_level))
+        .or(capital.filter(|_| has_date));
+    Found { host: found.host.or(named), when: found.when.or(when).or(logged).or(other) }
 }

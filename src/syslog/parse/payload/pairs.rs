@@ -1,0 +1,233 @@
+//! `key=value` in its many forms: CEF and LEEF behind their bars, and pairs with or without quotes.
+
+use super::{Found, stamp};
+use crate::syslog::parse::word;
+use crate::syslog::time::scan;
+use crate::syslog::time::{Stamp, When, Zone};
+
+/// CEF: `dvchost` or `dvc`, and `rt`, else `start`, else `end`; some write the full names of its dictionary.
+pub(super) fn cef(body: &[u8]) -> Found<'_> {
+    let mut found = Found::default();
+    let (mut address, mut begin, mut end) = (None, None, None);
+    let extension = body.splitn(8, |&byte| byte == b'|').nth(7).unwrap_or_default();
+    for (key, rest) in KeyStarts::new(extension, b' ') {
+        match key {
+            b"dvchost" | b"deviceHostName" => found.host = Some(word(rest).0),
+            b"dvc" | b"deviceAddress" => address = Some(word(rest).0),
+            b"rt" | b"deviceReceiptTime" => found.when = stamp(rest),
+            b"start" => begin = stamp(rest),
+            b"end" => end = stamp(rest),
+            _ => {}
+        }
+    }
+    found.host = found.host.or(address);
+    found.when = found.when.or(begin).or(end);
+    found
+}
+
+/// LEEF: `devTime`; the format itself documents no field for the device, the products that send it use CEF's.
+pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
+    let mut found = Found::default();
+    let mut address = None;
+    let attributes = body.splitn(6, |&byte| byte == b'|').nth(5).unwrap_or_default();
+    // Some separate attributes by spaces.
+    let separator = if attributes.contains(&b'\t') { b'\t' } else { b' ' };
+    let value = |rest: &'a [u8]| {
+        let end = rest.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'|' | b'^'));
+        &rest[..end.unwrap_or(rest.len())]
+    };
+    for (key, rest) in KeyStarts::new(attributes, separator) {
+        match key {
+            b"devTime" => found.when = stamp(rest),
+            b"dvchost" | b"devname" => found.host = Some(value(rest)),
+            b"dvc" => address = Some(value(rest)),
+            _ => {}
+        }
+    }
+    found.host = found.host.or(address);
+    found
+}
+
+/// The keys of `key=value` where a value may hold spaces: each key with what follows its sign.
+struct KeyStarts<'a> {
+    rest: &'a [u8],
+    separator: u8,
+}
+
+impl<'a> KeyStarts<'a> {
+    fn new(rest: &'a [u8], separator: u8) -> Self {
+        Self { rest, separator }
+    }
+}
+
+impl<'a> Iterator for KeyStarts<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let sign = memchr::memchr(b'=', self.rest)?;
+        let before = &self.rest[..sign];
+        let start = before
+            .iter()
+            .rposition(|&byte| byte == self.separator || byte == b'|' || byte == b'^')
+            .map_or(0, |at| at + 1);
+        self.rest = &self.rest[sign + 1..];
+        Some((&before[start..], self.rest))
+    }
+}
+
+/// A text that begins with `key=`.
+pub fn is_key_value(text: &[u8]) -> bool {
+    let key = text
+        .iter()
+        .take(64)
+        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+        .count();
+    key > 0 && text[0].is_ascii_alphabetic() && text.get(key) == Some(&b'=')
+}
+
+/// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, else the serial number in
+/// `devid` or `device_id`; `date`, `time`, `tz`), Forcepoint's engines (`NodeId`, `Timestamp`),
+/// Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall`, a serial
+/// number or `startime`, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`; elsewhere
+/// `hostname` is that of a request).
+pub(super) fn key_value(body: &[u8]) -> Found<'_> {
+    let mut found = Found::default();
+    let [mut date, mut time, mut zone] = [None; 3];
+    let [mut whole, mut later] = [None; 2];
+    let [mut firewall, mut rated] = [false; 2];
+    let [mut node, mut device, mut wall] = [None; 3];
+    let bars = body[..body.len().min(64)].contains(&b'|');
+    let mut pairs = Pairs { rest: body, value: body };
+    while let Some((key, value)) = pairs.next() {
+        match key {
+            b"device_id" | b"devid" | b"NodeId" => device = device.or(Some(value)),
+            b"devname" | b"device_name" | b"dname" => found.host = found.host.or(Some(value)),
+            b"id" => firewall |= value == b"firewall",
+            b"pri" => rated = true,
+            b"sn" | b"startime" => firewall = true,
+            b"hostname" if bars => found.host = found.host.or(Some(value)),
+            b"node" => node = node.or(Some(value)),
+            b"msg" if found.when.is_none() && value.starts_with(b"audit(") => {
+                found.when = stamp(&value[6..]);
+                found.host = found.host.or(node);
+            }
+            b"fw" => wall = wall.or(Some(value)),
+            b"date" => date = date.or(Some(value)),
+            // Without quotes its own spaces end it too early for a timestamp, not for a time of day.
+            b"time" if time.is_none() => {
+                time = Some(value);
+                whole = stamp(pairs.value);
+            }
+            b"datetime" | b"eventtime" | b"event_time" => later = later.or_else(|| stamp(pairs.value)),
+            b"tz" | b"timezone" => zone = zone.or(Some(value)),
+            b"timestamp" | b"Timestamp" | b"ts" | b"t" => found.when = found.when.or_else(|| stamp(value)),
+            _ => {}
+        }
+    }
+    // WebTrends' format, which gateways of all kinds speak, begins with `id=` and has a time and `pri=`.
+    if firewall || body.starts_with(b"id=") && rated && time.is_some() {
+        found.host = found.host.or(wall);
+    }
+    // Fortinet's serial number, Forcepoint's address, where nothing names the device.
+    let begins_with_time = body.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"timestamp="));
+    if date.is_some() && time.is_some() || begins_with_time {
+        found.host = found.host.or(device);
+    }
+    found.when = found.when.or_else(|| match (date, time) {
+        (Some(date), Some(time)) => date_and_time(date, time, zone),
+        (None, Some(_)) => whole.map(|when| in_zone(when, zone)),
+        // LeadSec's date has the time in it.
+        (Some(date), None) => stamp(date),
+        _ => None,
+    });
+    found.when = found.when.or(later);
+    found
+}
+
+/// Two values that make one timestamp.
+fn date_and_time<'a>(date: &'a [u8], time: &'a [u8], zone: Option<&'a [u8]>) -> Option<When<'a>> {
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u16>().ok();
+    let mut date = date.splitn(3, |&byte| matches!(byte, b'-' | b'/'));
+    let mut time = time.splitn(3, |&byte| byte == b':');
+    let small = |text: Option<&[u8]>| number(text?).and_then(|value| u8::try_from(value).ok());
+    let year = i32::from(number(date.next()?)?);
+    let (month, day) = (small(date.next())?, small(date.next())?);
+    let (hour, minute) = (small(time.next())?, small(time.next())?);
+    let mut second = time.next()?.splitn(2, |&byte| byte == b'.');
+    let stamp = Stamp {
+        year: Some(year),
+        month,
+        day,
+        hour,
+        minute,
+        second: small(second.next())?,
+        fraction: second.next().filter(|digits| digits.iter().all(u8::is_ascii_digit)).unwrap_or_default(),
+        zone: Zone::Unnamed,
+    };
+    Some(in_zone(When::Civil(stamp), zone))
+}
+
+/// A timestamp that names no zone, in the one that another pair names.
+fn in_zone<'a>(when: When<'a>, zone: Option<&'a [u8]>) -> When<'a> {
+    match (when, zone) {
+        (When::Civil(stamp @ Stamp { zone: Zone::Unnamed, .. }), Some(zone)) => {
+            When::Civil(Stamp { zone: scan::zone(zone), ..stamp })
+        }
+        (when, _) => when,
+    }
+}
+
+/// `key=value` and `key="value"` one after another.
+struct Pairs<'a> {
+    rest: &'a [u8],
+    /// What follows the last key's sign and opening quote, for values that have spaces without quotes.
+    value: &'a [u8],
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let sign = memchr::memchr(b'=', self.rest)?;
+        let before = &self.rest[..sign];
+        let key = before.iter().rposition(|&byte| is_between_pairs(byte)).map_or(0, |at| at + 1);
+        let rest = &self.rest[sign + 1..];
+        let (value, rest) = if let Some(quoted) = rest.strip_prefix(b"\"") {
+            let end = memchr::memchr(b'"', quoted).unwrap_or(quoted.len());
+            self.value = &quoted[..end];
+            (&quoted[..end], quoted.get(end + 1..).unwrap_or_default())
+        } else {
+            let end = rest.iter().position(|&byte| is_between_pairs(byte)).unwrap_or(rest.len());
+            self.value = rest;
+            rest.split_at(end)
+        };
+        self.rest = rest;
+        Some((&before[key..], value))
+    }
+}
+
+fn is_between_pairs(byte: u8) -> bool {
+    matches!(byte, b' ' | b',' | b'\t' | b';' | b'|')
+}
+
+/// Whether pairs are a device's, which programs do not log: `SonicWall`'s and Stormshield's `id=firewall`, Fortinet's `date=` and
+/// `devname=`, Sophos' `device=` and `device_name=`.
+pub fn is_device_pairs(text: &[u8]) -> bool {
+    const FIRST: [&[u8]; 6] =
+        [b"id=firewall ", b"id=\"firewall\"", b"date=", b"devname=", b"device=", b"device_name="];
+    FIRST.iter().any(|start| text.starts_with(start))
+}
+
+/// Versa's logs, whose second column is `applianceName=`, and Aviatrix' statistics, whose gateway is `name=`.
+pub(super) fn appliance<'a>(app: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u8]> {
+    /// The name of a log stands in front.
+    const MAX_BYTES: usize = 64;
+    let versa = || {
+        let at = memchr::memmem::find(&body[..body.len().min(MAX_BYTES)], b"Log, applianceName=")?;
+        Some(&body[at + b"Log, ".len()..])
+    };
+    let key =
+        if app.is_some_and(|app| app.starts_with(b"AviatrixGw")) { &b"name"[..] } else { b"applianceName" };
+    let pairs = if key == b"name" { body } else { versa()? };
+    Pairs { rest: pairs, value: pairs }.find(|(found, _)| *found == key).map(|(_, value)| value)
+}
