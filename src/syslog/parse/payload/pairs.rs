@@ -1,7 +1,7 @@
 //! `key=value` in its many forms: CEF and LEEF behind their bars, and pairs with or without quotes.
 
 use super::{Found, stamp};
-use crate::syslog::parse::word;
+use crate::syslog::parse::{host, word};
 use crate::syslog::time::scan;
 use crate::syslog::time::{Stamp, When, Zone};
 
@@ -85,8 +85,8 @@ pub fn is_key_value(text: &[u8]) -> bool {
     key > 0 && text[0].is_ascii_alphabetic() && text.get(key) == Some(&b'=')
 }
 
-/// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, else the serial number in
-/// `devid` or `device_id`; `date`, `time`, `tz`), Forcepoint's engines (`NodeId`, `Timestamp`),
+/// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, `date`, `time`, `tz`; the
+/// serial number in `devid` or `device_id` names no host), Forcepoint's engines (an address in `NodeId`, `Timestamp`),
 /// Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall`, a serial
 /// number or `startime`, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`; elsewhere
 /// `hostname` is that of a request).
@@ -95,12 +95,12 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     let [mut date, mut time, mut zone] = [None; 3];
     let [mut whole, mut later] = [None; 2];
     let [mut firewall, mut rated] = [false; 2];
-    let [mut node, mut device, mut wall] = [None; 3];
+    let [mut node, mut engine, mut wall] = [None; 3];
     let bars = body[..body.len().min(64)].contains(&b'|');
     let mut pairs = Pairs { rest: body, value: body };
     while let Some((key, value)) = pairs.next() {
         match key {
-            b"device_id" | b"devid" | b"NodeId" => device = device.or(Some(value)),
+            b"NodeId" => engine = engine.or(Some(value).filter(|id| host::is_address(id))),
             b"devname" | b"device_name" | b"dname" => found.host = found.host.or(Some(value)),
             b"id" => firewall |= value == b"firewall",
             b"pri" => rated = true,
@@ -128,10 +128,8 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     if firewall || body.starts_with(b"id=") && rated && time.is_some() {
         found.host = found.host.or(wall);
     }
-    // Fortinet's serial number, Forcepoint's address, where nothing names the device.
-    let begins_with_time = body.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"timestamp="));
-    if date.is_some() && time.is_some() || begins_with_time {
-        found.host = found.host.or(device);
+    if body.starts_with(b"Timestamp=") {
+        found.host = found.host.or(engine);
     }
     found.when = found.when.or_else(|| match (date, time) {
         (Some(date), Some(time)) => date_and_time(date, time, zone),
@@ -145,7 +143,7 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
 }
 
 /// Two values that make one timestamp.
-fn date_and_time<'a>(date: &'a [u8], time: &'a [u8], zone: Option<&'a [u8]>) -> Option<When<'a>> {
+pub(super) fn date_and_time<'a>(date: &'a [u8], time: &'a [u8], zone: Option<&'a [u8]>) -> Option<When<'a>> {
     let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u16>().ok();
     let mut date = date.splitn(3, |&byte| matches!(byte, b'-' | b'/'));
     let mut time = time.splitn(3, |&byte| byte == b':');
