@@ -4,6 +4,7 @@
 
 mod csv;
 mod json;
+mod key;
 mod pairs;
 mod times;
 mod windows;

@@ -1,69 +1,88 @@
-//! JSON objects.
+//! JSON objects: who sent one and when, by the keys that schemas and products document.
+//!
+//! A key's case and its separators do not count, and a member of an object inside is read like one whose key has both names:
+//! `device_name`, `deviceName` and `{"device":{"name":…}}` are one.
 
 mod members;
+mod names;
 
+use super::Found;
+use super::pairs::date_and_time;
 use super::times::{is_date, is_label};
-use super::{Found, stamp};
+use crate::syslog::time::When;
 use crate::syslog::time::scan;
-use members::Members;
+use members::{Member, Members};
+use names::Names;
 
-/// JSON whose keys a schema documents: Elastic Common Schema and Logstash (`@timestamp`, `host.name`), GELF (`version` or
-/// `short_message`, `host`, `timestamp`), Suricata's EVE (`event_type`, `host`, `timestamp`), rsyslog's `StdJSONFmt`
-/// (`fromhost`, `timereported`), syslog-ng's `format-json` (`HOST` with `DATE` or `ISODATE`), journald's export (`_HOSTNAME`,
-/// `__REALTIME_TIMESTAMP`), `NXLog` (`Hostname`, `EventTime`) and Windows' own names (`Computer` with `EventID`), osquery
-/// (`hostIdentifier`, `unixTime`), Bunyan and Pino (`hostname` with `pid` and `level`), Beats before version 7
-/// (`beat.hostname`). Of other objects only the time is taken, as loggers name it: `time` (Go, Pino, Docker),
-/// `timestamp`, `ts` (Zap, Zeek), `@t` (Serilog), `asctime` (Python), `t.$date` (`MongoDB`), or by any other name for the time itself; a `host` may be the one that
-/// a request was for.
+/// The host and the time of an object.
 pub(super) fn object(body: &[u8]) -> Found<'_> {
-    let mut found = Found::default();
-    let [mut when, mut logged, mut other] = [None; 3];
-    let mut host = None;
-    let mut documented = false;
-    let [mut own, mut windows, mut logger, mut capital] = [None; 4];
-    let [mut is_windows, mut has_pid, mut has_level, mut has_date] = [false; 4];
-    let whole = |value| scan::scan(value).filter(|found| found.len == value.len()).map(|found| found.when);
-    for (depth, parent, key, value) in Members::new(body) {
+    let mut names = Names::default();
+    let mut times = Times::default();
+    for member in Members::new(body) {
+        names.take(&member);
+        times.take(&member);
+    }
+    Found { host: names.host(), when: times.when() }
+}
+
+/// Times, the nearest to the record first: those of Elastic's and Logstash's events (`@timestamp`) and rsyslog's `StdJSONFmt`
+/// (`timereported`); `timestamp`; what loggers write: `time` (Go, Pino, Docker), `ts` (Zap, Zeek), `@t` (Serilog), `asctime`
+/// (Python), `t.$date` (`MongoDB`), journald's `__REALTIME_TIMESTAMP`, osquery's `unixTime`, `NXLog`'s `EventTime`, syslog-ng's
+/// `DATE` and `ISODATE`; any other name for the time itself; a date and a time of day; a name for the time one object further
+/// in, unless that object is what the record is about.
+#[derive(Default)]
+struct Times<'a> {
+    event: Option<When<'a>>,
+    timestamp: Option<When<'a>>,
+    logged: Option<When<'a>>,
+    other: Option<When<'a>>,
+    inner: Option<When<'a>>,
+    date: Option<&'a [u8]>,
+    clock: Option<&'a [u8]>,
+}
+
+impl<'a> Times<'a> {
+    fn take(&mut self, member: &Member<'a>) {
+        let &Member { depth, parent, key, value } = member;
+        let (place, may_go_on) = match (depth, key) {
+            (1, b"@timestamp" | b"timereported") => (&mut self.event, true),
+            (1, b"timestamp") => (&mut self.timestamp, true),
+            (
+                1,
+                b"time"
+                | b"ts"
+                | b"@t"
+                | b"asctime"
+                | b"__REALTIME_TIMESTAMP"
+                | b"unixTime"
+                | b"EventTime"
+                | b"DATE"
+                | b"ISODATE",
+            ) => (&mut self.logged, false),
+            (2, b"$date") if parent == b"t" => (&mut self.logged, false),
+            (2, b"created") if parent == b"event" => (&mut self.other, false),
+            (1, key) if is_label(key) || is_date(key) => (&mut self.other, false),
+            (2, key) if is_label(key) && !is_subject(parent) => (&mut self.inner, false),
+            _ => return,
+        };
+        let read = || scan::scan(value).filter(|found| may_go_on || found.len == value.len());
+        *place = place.or_else(|| read().map(|found| found.when));
         match (depth, key) {
-            (1, b"@timestamp" | b"timereported") => found.when = stamp(value),
-            (1, b"host.name" | b"fromhost") => found.host = Some(value),
-            (2, b"name") if parent == b"host" => found.host = Some(value),
-            (2, b"hostname") if parent == b"beat" => own = Some(value),
-            (1, b"_HOSTNAME" | b"hostIdentifier") => own = Some(value),
-            (1, b"Hostname" | b"Computer") => windows = Some(value),
-            (1, b"hostname") => logger = Some(value),
-            (1, b"HOST") => capital = Some(value),
-            (1, b"pid") => has_pid = true,
-            (1, b"level") => has_level = true,
-            (1, b"EventID") => is_windows = true,
-            (1, b"EventTime") => {
-                is_windows = true;
-                logged = logged.or_else(|| whole(value));
-            }
-            (1, b"DATE" | b"ISODATE") => {
-                has_date = true;
-                logged = logged.or_else(|| whole(value));
-            }
-            (1, b"__REALTIME_TIMESTAMP" | b"unixTime") => logged = logged.or_else(|| whole(value)),
-            (1, b"short_message" | b"event_type") => documented = true,
-            (1, b"host") => host = Some(value),
-            (1, b"timestamp") => when = stamp(value),
-            (1, b"time" | b"ts" | b"@t" | b"asctime") => logged = logged.or_else(|| whole(value)),
-            (2, b"$date") if parent == b"t" => logged = logged.or_else(|| whole(value)),
-            (2, b"created") if parent == b"event" => other = other.or_else(|| whole(value)),
-            (1, key) if is_label(key) || is_date(key) => other = other.or_else(|| whole(value)),
+            (1, b"date") => self.date = Some(value),
+            (1, b"time") => self.clock = Some(value),
             _ => {}
         }
     }
-    // Logstash's own event has the host as a text.
-    if found.when.is_some() {
-        found.host = found.host.or(host);
-    } else if documented {
-        found = Found { host, when };
+
+    fn when(&self) -> Option<When<'a>> {
+        let both = || date_and_time(self.date?, self.clock?, None);
+        self.event.or(self.timestamp).or(self.logged).or(self.other).or_else(both).or(self.inner)
     }
-    let named = own
-        .or(windows.filter(|_| is_windows))
-        .or(logger.filter(|_| has_pid && has_level))
-        .or(capital.filter(|_| has_date));
-    Found { host: found.host.or(named), when: found.when.or(when).or(logged).or(other) }
+}
+
+/// Whether an object of this name has a time of its own, which is not the record's.
+fn is_subject(key: &[u8]) -> bool {
+    const NAMES: [&[u8]; 8] =
+        [b"certificate", b"cert", b"file", b"process", b"session", b"user", b"parent", b"previous"];
+    NAMES.iter().any(|name| name.eq_ignore_ascii_case(key))
 }

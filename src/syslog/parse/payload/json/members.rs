@@ -3,9 +3,21 @@
 /// The deepest object that is looked into: `host.name` stands in the second.
 const MAX_DEPTH: usize = 2;
 
-/// The members of an object, and of the objects in it, whose values are texts or numbers: depth, from 1; the key of the
-/// object that holds the member; the member's key; its value without quotes, escapes unread. Values of other kinds and
-/// deeper ones are stepped over. Text that is not JSON gives some members or none.
+/// A member whose value is a text or a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member<'a> {
+    /// Of the object that holds it, from 1.
+    pub depth: usize,
+    /// The key of that object; nothing at the top.
+    pub parent: &'a [u8],
+    /// Its own.
+    pub key: &'a [u8],
+    /// Without quotes, escapes unread.
+    pub value: &'a [u8],
+}
+
+/// The members of an object, and of the objects in it, whose values are texts or numbers. Values of other kinds and deeper
+/// ones are stepped over. Text that is not JSON gives some members or none.
 pub struct Members<'a> {
     rest: &'a [u8],
     depth: usize,
@@ -43,7 +55,7 @@ impl<'a> Members<'a> {
 }
 
 impl<'a> Iterator for Members<'a> {
-    type Item = (usize, &'a [u8], &'a [u8], &'a [u8]);
+    type Item = Member<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -75,7 +87,8 @@ impl<'a> Iterator for Members<'a> {
                         _ => continue,
                     };
                     if (1..=MAX_DEPTH).contains(&self.depth) {
-                        return Some((self.depth, self.parents[self.depth - 1], key, value));
+                        let parent = self.parents[self.depth - 1];
+                        return Some(Member { depth: self.depth, parent, key, value });
                     }
                 }
                 _ => {}
@@ -92,7 +105,7 @@ mod tests {
     fn members_are_found_with_their_depth_and_parent() {
         let text = br#"{"a" : "x\"y", "b":[{"name":"deep"}, "c"], "host":{"name":"h","ip":["::1"]},"n":12.5,"t":true}"#;
         let found: Vec<_> = Members::new(text)
-            .map(|(depth, parent, key, value)| {
+            .map(|Member { depth, parent, key, value }| {
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
                 (depth, text(parent), text(key), text(value))
             })

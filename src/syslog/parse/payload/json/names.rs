@@ -1,0 +1,189 @@
+//! The host of a JSON object.
+//!
+//! Some names are the sender's own whatever stands beside them, for a schema says so or because nobody else has one (a
+//! device, a sensor, an appliance). A `hostname` or a computer's name is the sender's too, unless the object is the record of a
+//! request, where it may be whose site was asked for, or tells of another machine: what was found on it, what it leased, that
+//! it is down. Where that cannot be told, nothing is said.
+
+use super::members::Member;
+use crate::syslog::parse::payload::key::Key;
+
+/// What a member's key says of the whole object.
+#[derive(Clone, Copy)]
+enum Sign {
+    /// It is the record of a request, or a session's.
+    Request,
+    /// It tells of a machine that need not be its sender.
+    Report,
+    /// Logstash's event, GELF or Suricata's EVE, whose `host` is the sender.
+    Schema,
+    /// A message of syslog, field by field.
+    Syslog,
+    /// An event of Windows.
+    Windows,
+    /// Bunyan's and Pino's records have both of these.
+    Process,
+    Level,
+}
+
+const SIGNS: usize = Sign::Level as usize + 1;
+
+/// The names in an object, and the signs of what they are.
+#[derive(Default)]
+pub(super) struct Names<'a> {
+    own: Option<&'a [u8]>,
+    machine: Option<&'a [u8]>,
+    windows: Option<&'a [u8]>,
+    host: Option<&'a [u8]>,
+    address: Option<&'a [u8]>,
+    signs: [bool; SIGNS],
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn take(&mut self, member: &Member<'a>) {
+        let key = Key::new(&[member.parent, member.key]);
+        if let Some(sign) = sign(member, key.folded()) {
+            self.signs[sign as usize] = true;
+        }
+        let name = match (member.depth, member.key, key.folded()) {
+            (_, _, name) if is_of_schema(member, name) || is_own(name) => &mut self.own,
+            (1, b"Computer" | b"Hostname", _) => &mut self.windows,
+            (_, _, name) if is_machine(name) => &mut self.machine,
+            (_, _, name) if is_address(name) => &mut self.address,
+            (1, _, b"host") => &mut self.host,
+            _ => return,
+        };
+        *name = name.or(Some(member.value));
+    }
+
+    /// The sender's name.
+    pub(super) fn host(&self) -> Option<&'a [u8]> {
+        let has = |sign: Sign| self.signs[sign as usize];
+        let is_plain = !has(Sign::Request) && !has(Sign::Report);
+        let is_host = has(Sign::Schema) || is_plain && has(Sign::Syslog);
+        let is_logger = has(Sign::Process) && has(Sign::Level);
+        self.own
+            .or(self.host.filter(|_| is_host))
+            .or(self.windows.filter(|_| is_plain || has(Sign::Windows)))
+            .or(self.machine.filter(|_| is_plain || is_logger))
+            .or(self.address.filter(|_| is_plain))
+    }
+}
+
+/// The name in Elastic Common Schema, and in Beats before version 7; in rsyslog's `StdJSONFmt`, in journald's export, in osquery's.
+fn is_of_schema(member: &Member<'_>, folded: &[u8]) -> bool {
+    match member.depth {
+        1 => matches!(member.key, b"host.name" | b"fromhost" | b"_HOSTNAME" | b"hostIdentifier"),
+        _ => (member.parent, member.key) == (b"host", b"name") || folded == b"beathostname",
+    }
+}
+
+/// Names that only the sender of a record has: CEF's `dvchost`, Elastic's `observer`, syslog's own, those of sensors and appliances.
+fn is_own(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"appliancename"
+            | b"devname"
+            | b"dvchost"
+            | b"dvchostname"
+            | b"firewallname"
+            | b"observerhostname"
+            | b"observername"
+            | b"sensorname"
+            | b"sysloghost"
+            | b"sysloghostname"
+    )
+}
+
+/// Names of a machine, which may be another.
+fn is_machine(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"agenthostname"
+            | b"computer"
+            | b"computername"
+            | b"devicehostname"
+            | b"devicename"
+            | b"gatewayname"
+            | b"hosthostname"
+            | b"hostname"
+            | b"machine"
+            | b"machinename"
+            | b"nodename"
+            | b"systemname"
+    )
+}
+
+/// Addresses of a device that documents no name.
+fn is_address(name: &[u8]) -> bool {
+    matches!(name, b"deviceaddress" | b"deviceip" | b"devip" | b"dvc")
+}
+
+/// What a key says of the object. A `path` is a file's, and no sign of a request.
+fn sign(member: &Member<'_>, folded: &[u8]) -> Option<Sign> {
+    match (member.depth, member.key, folded) {
+        (1, b"@timestamp" | b"DATE" | b"ISODATE", _) | (1, _, b"shortmessage" | b"eventtype") => {
+            Some(Sign::Schema)
+        }
+        (1, b"EventID" | b"EventTime", _) => Some(Sign::Windows),
+        (1, b"pid", _) => Some(Sign::Process),
+        (1, b"level", _) => Some(Sign::Level),
+        (1, _, b"facility" | b"program" | b"ident" | b"syslogtag" | b"sourcetype") => Some(Sign::Syslog),
+        (1, ..) if is_of_request(folded, member.value) => Some(Sign::Request),
+        _ => is_of_report(folded).then_some(Sign::Report),
+    }
+}
+
+/// What access logs have: the request, who asked, the answer's code, and a peer's port.
+fn is_of_request(name: &[u8], value: &[u8]) -> bool {
+    match name {
+        b"status" => matches!(value, [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9']),
+        b"port" => value.iter().all(u8::is_ascii_digit),
+        _ => matches!(
+            name,
+            b"clientip"
+                | b"httpmethod"
+                | b"httpreferer"
+                | b"httpuseragent"
+                | b"method"
+                | b"query"
+                | b"querystring"
+                | b"referer"
+                | b"referrer"
+                | b"remoteaddr"
+                | b"request"
+                | b"requestmethod"
+                | b"requesturi"
+                | b"responsecode"
+                | b"statuscode"
+                | b"uri"
+                | b"url"
+                | b"useragent"
+                | b"vhost"
+        ),
+    }
+}
+
+/// What was found on a machine, what it is in a network or in a fleet, who watches it.
+fn is_of_report(name: &[u8]) -> bool {
+    const STARTS: [&[u8]; 16] = [
+        b"alarm",
+        b"detect",
+        b"dhcp",
+        b"endpoint",
+        b"incident",
+        b"infect",
+        b"lease",
+        b"macaddr",
+        b"malware",
+        b"monitor",
+        b"quarantin",
+        b"sha256",
+        b"threat",
+        b"trigger",
+        b"victim",
+        b"virus",
+    ];
+    matches!(name, b"bssid" | b"clientmac" | b"imei" | b"mac" | b"ssid" | b"udid")
+        || STARTS.iter().any(|start| name.starts_with(start))
+}
