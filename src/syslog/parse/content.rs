@@ -120,6 +120,13 @@ pub(super) fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
         || is_own_word(text)
 }
 
+/// Whether the word where HOSTNAME stands is the type of the log, and what follows it its record: letters with an underscore
+/// before an object. Names of hosts have no underscore, by RFC 952, and those that do have a number or a dash besides.
+pub(super) fn is_type_of_record(first: &[u8], behind: &[u8]) -> bool {
+    let is_word = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+    skip_spaces(behind).starts_with(b"{") && first.contains(&b'_') && first.iter().all(is_word)
+}
+
 /// Whether a TAG with a process and a colon follows the colon behind `name`: two TAGs in a row there are not, so that the
 /// first colon is a host's, but for the kernel's, which names the process that it writes of.
 pub(super) fn is_own_tag(name: &[u8], behind: &[u8]) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! They are asked only for what the header does not say: the host and the timestamp.
 
+mod brackets;
 mod csv;
 mod json;
 mod key;
@@ -12,8 +13,8 @@ mod windows;
 use super::{Parsed, host, tag};
 use crate::syslog::time::When;
 use crate::syslog::time::scan;
-use csv::palo_alto;
-use pairs::{appliance, cef, key_value, leef};
+use csv::{palo_alto, tipping_point};
+use pairs::{appliance, begins_with_date, cef, key_value, leef};
 pub use pairs::{is_device_pairs, is_key_value};
 use times::{digits_without_year, first_time, in_column};
 
@@ -43,10 +44,12 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
         Some(b'C') if tag::is_payload(body) => cef(body),
         Some(b'L') if tag::is_payload(body) => leef(body),
         Some(b'{') => json::object(body),
-        Some(b'0'..=b'9') => palo_alto(body).unwrap_or_else(|| first_field(body)),
+        Some(b'0'..=b'9') => {
+            palo_alto(body).or_else(|| tipping_point(body)).unwrap_or_else(|| first_field(body))
+        }
         Some(b'<') if windows::is_event(body) => windows::event(body),
         Some(b'<') => access_point(body),
-        Some(b'[') => device(body),
+        Some(b'[') => brackets::device(body),
         Some(b'"') if is_timed_pairs(body) => Found { host: None, when: first_time(body) },
         Some(_) if is_key_value(body) => key_value(body),
         Some(_) => snare(body).or_else(|| netscreen(body)).unwrap_or_default(),
@@ -71,7 +74,8 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
     if parsed.host.is_none() {
         parsed.host = found.host.filter(|name| host::is_host(name));
     }
-    if parsed.when == When::Missing
+    let is_relay_time = parsed.rule == "rfc3164-no-host" && parsed.tag.is_none() && begins_with_date(body);
+    if (parsed.when == When::Missing || is_relay_time)
         && let Some(when) = found
             .when
             .or_else(|| first_time(body).or_else(|| in_column(body)).filter(|_| is_text(parsed.rule)))
@@ -166,16 +170,6 @@ fn snare(body: &[u8]) -> Option<Found<'_>> {
     let mut columns = body[end + 1..].splitn(6, |&byte| byte == b'\t');
     (columns.next()? == b"MSWinEventLog" && host::is_host(&body[..end]))
         .then(|| Found { host: Some(&body[..end]), when: columns.nth(3).and_then(stamp) })
-}
-
-/// Radware: `[Device: name address]` before the text.
-fn device(body: &[u8]) -> Found<'_> {
-    let name = body.strip_prefix(b"[Device: ").and_then(|inner| {
-        let (name, behind) = super::word(inner);
-        let address = super::without_space(behind).split(|&byte| byte == b']').next()?;
-        host::is_address(address).then_some(name)
-    });
-    Found { host: name, when: None }
 }
 
 /// Aruba: numbers and a severity in angle brackets, then the access point's `<address MAC>`, with its name before it.

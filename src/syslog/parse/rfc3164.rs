@@ -20,7 +20,7 @@
 
 use super::content::{
     behind_host, is_before_tag, is_mnemonic_or_process, is_of_text, is_own_tag, is_own_word, is_request,
-    set_tag,
+    is_type_of_record, set_tag,
 };
 use super::level::{is_level, is_level_in_capitals, is_selector_of_any_case, without_level};
 use super::tag::{self, Tag};
@@ -332,6 +332,13 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         parsed.set_tag(program);
         return parsed;
     }
+    // The type of the record behind it, where others have a TAG.
+    if is_type_of_record(first, behind) {
+        let record = Tag { text: first, app: first, proc_id: None, body: skip_spaces(behind), colon: false };
+        let mut parsed = Parsed::new("rfc3164-no-host", text);
+        parsed.set_tag(record);
+        return parsed;
+    }
     // A logging library's severity stands where it puts no host.
     if is_level_in_capitals(first) {
         return without_host("rfc3164-no-host");
@@ -441,6 +448,21 @@ fn node_name(word: &[u8]) -> Option<&[u8]> {
         || host::is_address(inner)
         || inner == b"root" && (host::is_no_word(&word[..open]) || is_serial(&word[..open]));
     (is_one && host::is_host(&word[..open])).then_some(&word[..open])
+}
+
+/// NILVALUE in the timestamp's place, borrowed from RFC 5424, then host and TAG: a device whose clock is not set. A dash begins the
+/// items of lists too, so that the host has to look like one and the colon to stand right behind the TAG's one word.
+pub fn without_time(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
+    let (name, behind) = word(text.strip_prefix(b"- ").filter(|_| has_pri)?);
+    let text = behind.strip_prefix(b" ")?;
+    let is_name = host::is_address(name) || host::is_host(name) && host::is_no_word(name);
+    let tag = tag::scan(text).filter(|tag| is_name && !tag.text.contains(&b' '))?;
+    if text.get(tag.text.len()) != Some(&b':') {
+        return None;
+    }
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new("rfc3164-lenient", text) };
+    parsed.set_tag(tag);
+    Some(parsed)
 }
 
 /// An address and a TAG without a timestamp. Other words before a TAG are text, but for a name that is no word between PRI

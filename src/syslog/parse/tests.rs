@@ -241,7 +241,7 @@ fn part() -> impl Strategy<Value = String> {
 type Rule = fn(&[u8], bool) -> Option<Parsed<'_>>;
 
 /// The rules in their order, as [`known`] tries them.
-const ORDER: [(&str, Rule); 13] = [
+const ORDER: [(&str, Rule); 14] = [
     ("rfc5424", |text, has_pri| rfc5424::parse(text).and_then(|_| known(text, has_pri))),
     ("rfc3164", rfc3164::parse),
     ("cisco", |text, _| cisco::prefixed(text)),
@@ -252,6 +252,7 @@ const ORDER: [(&str, Rule); 13] = [
     ("behind_address", |text, _| relay::behind_address(text)),
     ("noted", |text, _| relay::noted(text)),
     ("counted", relay::counted),
+    ("without_time", rfc3164::without_time),
     ("addressed", rfc3164::addressed),
     ("tag", |text, _| tag_only(text)),
     ("wrapped", |text, _| relay::wrapped(text)),

@@ -89,7 +89,7 @@ pub fn is_key_value(text: &[u8]) -> bool {
 /// serial number in `devid` or `device_id` names no host), Forcepoint's engines (an address in `NodeId`, `Timestamp`),
 /// Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall`, a serial
 /// number or `startime`, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`; elsewhere
-/// `hostname` is that of a request).
+/// `hostname` is that of a request), `AirDefense` (`ManagerName` between bars).
 pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut date, mut time, mut zone] = [None; 3];
@@ -105,7 +105,7 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
             b"id" => firewall |= value == b"firewall",
             b"pri" => rated = true,
             b"sn" | b"startime" => firewall = true,
-            b"hostname" if bars => found.host = found.host.or(Some(value)),
+            b"hostname" | b"ManagerName" if bars => found.host = found.host.or(Some(value)),
             b"node" => node = node.or(Some(value)),
             b"msg" if found.when.is_none() && value.starts_with(b"audit(") => {
                 found.when = stamp(&value[6..]);
@@ -140,6 +140,13 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     });
     found.when = found.when.or(later);
     found
+}
+
+/// Whether pairs begin with the date and the time of day that a device puts in front of its own.
+pub(super) fn begins_with_date(body: &[u8]) -> bool {
+    let mut pairs = Pairs { rest: body, value: body };
+    let mut is_next = |key: &[u8]| pairs.next().is_some_and(|(found, _)| found == key);
+    body.starts_with(b"date=") && is_next(b"date") && is_next(b"time")
 }
 
 /// Two values that make one timestamp.

@@ -1,0 +1,33 @@
+//! Brackets at the beginning of a text that name a device.
+
+use super::pairs::is_key_value;
+use super::{Found, stamp};
+use crate::syslog::parse::level::is_level_in_capitals;
+use crate::syslog::parse::{host, without_space, word};
+
+/// A device that names itself in brackets: Radware's `[Device: name address]` before the text, or a name before pairs.
+pub(super) fn device(body: &[u8]) -> Found<'_> {
+    named_pairs(body).unwrap_or_else(|| Found { host: radware(body), when: None })
+}
+
+/// Radware: `[Device: name address]` before the text.
+fn radware(body: &[u8]) -> Option<&[u8]> {
+    let (name, behind) = word(body.strip_prefix(b"[Device: ")?);
+    let address = without_space(behind).split(|&byte| byte == b']').next()?;
+    host::is_address(address).then_some(name)
+}
+
+/// `SNIPER`: `[name] [Key=value], [Key=value]`, two pairs at least, one of which may be `Time`. A level in front of pairs is a
+/// logger's.
+fn named_pairs(body: &[u8]) -> Option<Found<'_>> {
+    /// The longest name.
+    const MAX_BYTES: usize = 64;
+    const TIME: &[u8] = b" [Time=";
+    let inner = body.strip_prefix(b"[")?;
+    let (name, rest) = inner.split_at(memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)])?);
+    let pairs = rest.strip_prefix(b"] [").filter(|pairs| is_key_value(pairs))?;
+    let next = &pairs[memchr::memmem::find(pairs, b"], [")? + b"], [".len()..];
+    let is_device = is_key_value(next) && host::is_host(name) && !is_level_in_capitals(name);
+    let when = || stamp(&rest[memchr::memmem::find(rest, TIME)? + TIME.len()..]);
+    is_device.then(|| Found { host: Some(name), when: when() })
+}
