@@ -299,7 +299,13 @@ fn uptime(text: &[u8]) -> Option<usize> {
                 unit = b':';
                 at += 1;
             }
-            b'y' | b'w' | b'd' | b'h' if unit != b':' => {
+            // The units become smaller: a TAG may be made of the same letters.
+            next @ (b'y' | b'w' | b'd' | b'h') if unit != b':' => {
+                const UNITS: &[u8] = b"ywdh";
+                if memchr::memchr(next, UNITS) <= memchr::memchr(unit, UNITS) {
+                    return None;
+                }
+                unit = next;
                 at += 1;
                 if groups >= 2 && text.get(at) == Some(&b':') {
                     return Some(at);

@@ -48,6 +48,7 @@ mod straight;
 pub mod tag;
 
 use super::time::When;
+use rfc3164::Untimed;
 pub use tag::Tag;
 
 /// Every rule with what it reads: the values of the event's `connector.parse`.
@@ -72,7 +73,7 @@ pub const RULES: [(&str, &str); 21] = [
     ("snare", "Snare's tab-separated event without a header"),
     ("key-value", "key=value pairs without a header"),
     ("json", "a JSON object without a header"),
-    ("tag", "a TAG without a header, or with an address alone before it"),
+    ("tag", "a TAG without a header, or with an address or a name alone before it"),
 ];
 
 /// The rule of what fits no other: the body is everything behind PRI.
@@ -140,6 +141,7 @@ pub fn parse(raw: &[u8]) -> Parsed<'_> {
 
 /// Reads what follows PRI, or a message that has none.
 fn header(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
+    let is_blank = has_pri && text.starts_with(b" ");
     let text = text.trim_ascii_start();
     // Some put the byte order mark of MSG in front of a header of RFC 3164.
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
@@ -152,7 +154,8 @@ fn header(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         let inner = known(rest, has_pri).unwrap_or_else(|| Parsed::new("relayed", rest));
         return Some(Parsed { host: inner.host.or(Some(address)), ..inner });
     }
-    known(text, has_pri)
+    let read = known(text, has_pri);
+    if read.is_none() && is_blank { rfc3164::without_time(text, Untimed::Blank) } else { read }
 }
 
 /// The rules in their order. What the first two have read is not handed through the questions for the others: most messages
@@ -179,10 +182,15 @@ fn headless(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         .or_else(|| relay::behind_address(text))
         .or_else(|| relay::noted(text))
         .or_else(|| relay::counted(text, has_pri))
-        .or_else(|| rfc3164::without_time(text, has_pri))
+        .or_else(|| without_time(text, has_pri))
         .or_else(|| rfc3164::addressed(text, has_pri))
         .or_else(|| tag_only(text))
         .or_else(|| relay::wrapped(text))
+}
+
+/// NILVALUE between PRI and a host.
+fn without_time(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
+    rfc3164::without_time(text.strip_prefix(b"- ").filter(|_| has_pri)?, Untimed::Nil)
 }
 
 fn tag_only(text: &[u8]) -> Option<Parsed<'_>> {

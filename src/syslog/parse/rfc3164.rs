@@ -332,6 +332,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         parsed.set_tag(program);
         return parsed;
     }
+    if tag::is_oracle_audit(text) {
+        return without_host("rfc3164-no-host");
+    }
     // The type of the record behind it, where others have a TAG.
     if is_type_of_record(first, behind) {
         let record = Tag { text: first, app: first, proc_id: None, body: skip_spaces(behind), colon: false };
@@ -450,19 +453,33 @@ fn node_name(word: &[u8]) -> Option<&[u8]> {
     (is_one && host::is_host(&word[..open])).then_some(&word[..open])
 }
 
-/// NILVALUE in the timestamp's place, borrowed from RFC 5424, then host and TAG: a device whose clock is not set. A dash begins the
-/// items of lists too, so that the host has to look like one and the colon to stand right behind the TAG's one word.
-pub fn without_time(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
-    let (name, behind) = word(text.strip_prefix(b"- ").filter(|_| has_pri)?);
+/// Host and TAG behind what stands in the timestamp's place where a device's clock is not set: NILVALUE, borrowed from
+/// RFC 5424, or nothing, so that two blanks, or PRI and one, meet.
+///
+/// A dash begins the items of lists too, and a blank the words of a text: the host has to look like one, and the colon to stand
+/// right behind the TAG's one word.
+pub fn without_time(text: &[u8], place: Untimed) -> Option<Parsed<'_>> {
+    let (name, behind) = word(text);
     let text = behind.strip_prefix(b" ")?;
-    let is_name = host::is_address(name) || host::is_host(name) && host::is_no_word(name);
+    let is_sign = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_uppercase() || *byte == b'.';
+    let is_name = host::is_host(name) && host::is_no_word(name);
+    let is_name = host::is_address(name) || is_name && (place == Untimed::Nil || name.iter().any(is_sign));
     let tag = tag::scan(text).filter(|tag| is_name && !tag.text.contains(&b' '))?;
     if text.get(tag.text.len()) != Some(&b':') {
         return None;
     }
-    let mut parsed = Parsed { host: Some(name), ..Parsed::new("rfc3164-lenient", text) };
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new("tag", text) };
     parsed.set_tag(tag);
     Some(parsed)
+}
+
+/// What stands where a timestamp should.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Untimed {
+    /// NILVALUE.
+    Nil,
+    /// A blank.
+    Blank,
 }
 
 /// An address and a TAG without a timestamp. Other words before a TAG are text, but for a name that is no word between PRI

@@ -209,6 +209,14 @@ fn words(text: &[u8]) -> Option<Tag<'_>> {
         .then(|| Tag::new(&text[..=end], program, Some(&text[open + 1..end]), &text[end + 2..], true))
 }
 
+/// Oracle's audit trail, whose documented TAG has several words and no host in front of it where the database's own host takes
+/// it: `Oracle Audit[123]:`, `Oracle Unified Audit[123]:`.
+pub fn is_oracle_audit(text: &[u8]) -> bool {
+    text.strip_prefix(b"Oracle ")
+        .map(|rest| rest.strip_prefix(b"Unified ").unwrap_or(rest))
+        .is_some_and(|rest| rest.starts_with(b"Audit["))
+}
+
 /// Without the unit of a stack or chassis (`%STKUNIT0-M:CP`, `%SYSTEM-P:CP`) that Force10 and Dell put in front of a mnemonic.
 pub fn without_unit(text: &[u8]) -> &[u8] {
     let Some(rest) = text.strip_prefix(b"%") else { return text };
@@ -232,7 +240,8 @@ pub fn is_bare_mnemonic(text: &[u8]) -> bool {
         && parts.next().is_some_and(|last| !last.is_empty())
 }
 
-/// `%FACILITY-SEVERITY-MNEMONIC`, with subfacilities or a message class between, before a colon or a space.
+/// `%FACILITY-SEVERITY-MNEMONIC`, with subfacilities or a message class between, before a colon or a space. Switches for small
+/// businesses write the severity's first letter, debugging to emergency.
 pub fn mnemonic(text: &[u8]) -> Option<Tag<'_>> {
     let rest = text.strip_prefix(b"%")?;
     let len = rest
@@ -246,8 +255,10 @@ pub fn mnemonic(text: &[u8]) -> Option<Tag<'_>> {
     if facility.is_empty() || !facility[0].is_ascii_uppercase() {
         return None;
     }
-    // The severity is one digit, with something before and behind it.
-    parts.find(|part| matches!(part, [b'0'..=b'7']))?;
+    // The severity is one digit or letter, with something before and behind it.
+    let is_severity =
+        |part: &&[u8]| matches!(part, [b'0'..=b'7' | b'D' | b'I' | b'N' | b'W' | b'E' | b'C' | b'A' | b'F']);
+    parts.find(is_severity)?;
     parts.next()?;
     let text_end = 1 + len;
     let (rest, colon) = match &rest[len..] {

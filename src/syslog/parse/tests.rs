@@ -252,7 +252,7 @@ const ORDER: [(&str, Rule); 14] = [
     ("behind_address", |text, _| relay::behind_address(text)),
     ("noted", |text, _| relay::noted(text)),
     ("counted", relay::counted),
-    ("without_time", rfc3164::without_time),
+    ("without_time", without_time),
     ("addressed", rfc3164::addressed),
     ("tag", |text, _| tag_only(text)),
     ("wrapped", |text, _| relay::wrapped(text)),

@@ -61,8 +61,8 @@ impl<'a> Clock<'a> {
             // A lone point behind the seconds belongs to nothing else.
             b'.' => digits > 0 || ends_word(behind),
             b',' => digits > 0 && (ends_word(behind) || matches!(behind, Some(b'Z' | b'+' | b'-'))),
-            // Comware separates milliseconds so.
-            _ => digits == 3 && ends_word(behind),
+            // Comware separates milliseconds so, and programs hundredths in front of their zone.
+            _ => digits == 3 && ends_word(behind) || (1..=3).contains(&digits) && behind == Some(&b'Z'),
         };
         if accepted {
             self.plain &= point == b'.' && digits > 0;
