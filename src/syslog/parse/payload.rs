@@ -6,6 +6,7 @@ mod brackets;
 mod csv;
 mod json;
 mod key;
+mod names;
 mod pairs;
 mod times;
 mod windows;
@@ -44,6 +45,7 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
         Some(b'C') if tag::is_payload(body) => cef(body),
         Some(b'L') if tag::is_payload(body) => leef(body),
         Some(b'{') => json::object(body),
+        Some(b'[') if body.starts_with(b"[{") => json::object(&body[1..]),
         Some(b'0'..=b'9') => {
             palo_alto(body).or_else(|| tipping_point(body)).unwrap_or_else(|| first_field(body))
         }
@@ -56,6 +58,7 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
         None => return,
     };
     if parsed.rule == super::RAW {
+        found = behind_word(body).unwrap_or(found);
         found.host = found.host.or_else(|| securid(body));
         if let Some(at) = memchr::memmem::find(&body[..body.len().min(64)], b":node=") {
             found = key_value(&body[at + 1..]);
@@ -98,6 +101,13 @@ fn securid(body: &[u8]) -> Option<&[u8]> {
     let (name, rest) = rest.split_at(memchr::memchr(b',', rest)?);
     let logger = super::word(rest.strip_prefix(b", ")?).0;
     memchr::memmem::find(logger, b"com.rsa.").map(|_| name)
+}
+
+/// A JSON object behind a program's name or a type's.
+fn behind_word(body: &[u8]) -> Option<Found<'_>> {
+    let (name, rest) = super::word(body);
+    let rest = rest.strip_prefix(b" ").filter(|rest| rest.starts_with(b"{\""))?;
+    host::is_host(name).then(|| json::object(rest))
 }
 
 /// CEF behind a few words that no rule reads.

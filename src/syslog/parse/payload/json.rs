@@ -4,15 +4,15 @@
 //! `device_name`, `deviceName` and `{"device":{"name":…}}` are one.
 
 mod members;
-mod names;
 
 use super::Found;
+use super::names::Names;
 use super::pairs::date_and_time;
 use super::times::{is_date, is_label};
 use crate::syslog::time::When;
 use crate::syslog::time::scan;
-use members::{Member, Members};
-use names::Names;
+pub(super) use members::Member;
+use members::Members;
 
 /// The host and the time of an object.
 pub(super) fn object(body: &[u8]) -> Found<'_> {

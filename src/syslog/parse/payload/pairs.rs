@@ -1,5 +1,8 @@
 //! `key=value` in its many forms: CEF and LEEF behind their bars, and pairs with or without quotes.
 
+use super::json::Member;
+use super::names::Names;
+use super::times::is_label;
 use super::{Found, stamp};
 use crate::syslog::parse::{host, word};
 use crate::syslog::time::scan;
@@ -25,10 +28,10 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
     found
 }
 
-/// LEEF: `devTime`; the format itself documents no field for the device, the products that send it use CEF's.
+/// LEEF: `devTime`; the format itself documents no field for the device, the products that send it use CEF's or their own.
 pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
     let mut found = Found::default();
-    let mut address = None;
+    let mut names = Names::default();
     let attributes = body.splitn(6, |&byte| byte == b'|').nth(5).unwrap_or_default();
     // Some separate attributes by spaces.
     let separator = if attributes.contains(&b'\t') { b'\t' } else { b' ' };
@@ -39,13 +42,10 @@ pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
     for (key, rest) in KeyStarts::new(attributes, separator) {
         match key {
             b"devTime" => found.when = stamp(rest),
-            b"dvchost" | b"devname" => found.host = Some(value(rest)),
-            b"dvc" => address = Some(value(rest)),
-            _ => {}
+            _ => names.take(&Member::at_top(key, value(rest))),
         }
     }
-    found.host = found.host.or(address);
-    found
+    Found { host: names.host(), ..found }
 }
 
 /// The keys of `key=value` where a value may hold spaces: each key with what follows its sign.
@@ -88,20 +88,21 @@ pub fn is_key_value(text: &[u8]) -> bool {
 /// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, `date`, `time`, `tz`; the
 /// serial number in `devid` or `device_id` names no host), Forcepoint's engines (an address in `NodeId`, `Timestamp`),
 /// Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall`, a serial
-/// number or `startime`, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`; elsewhere
-/// `hostname` is that of a request), `AirDefense` (`ManagerName` between bars).
+/// number or `startime`, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`), `AirDefense`
+/// (`ManagerName` between bars); else the names and times that others document, however they are written.
 pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut date, mut time, mut zone] = [None; 3];
     let [mut whole, mut later] = [None; 2];
     let [mut firewall, mut rated] = [false; 2];
     let [mut node, mut engine, mut wall] = [None; 3];
+    let mut names = Names::default();
     let bars = body[..body.len().min(64)].contains(&b'|');
     let mut pairs = Pairs { rest: body, value: body };
     while let Some((key, value)) = pairs.next() {
         match key {
             b"NodeId" => engine = engine.or(Some(value).filter(|id| host::is_address(id))),
-            b"devname" | b"device_name" | b"dname" => found.host = found.host.or(Some(value)),
+            b"devname" | b"device_name" => found.host = found.host.or(Some(value)),
             b"id" => firewall |= value == b"firewall",
             b"pri" => rated = true,
             b"sn" | b"startime" => firewall = true,
@@ -112,18 +113,22 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
                 found.host = found.host.or(node);
             }
             b"fw" => wall = wall.or(Some(value)),
-            b"date" => date = date.or(Some(value)),
+            b"date" | b"Date" => date = date.or(Some(value)),
             // Without quotes its own spaces end it too early for a timestamp, not for a time of day.
-            b"time" if time.is_none() => {
+            b"time" | b"Time" if time.is_none() => {
                 time = Some(value);
                 whole = stamp(pairs.value);
             }
-            b"datetime" | b"eventtime" | b"event_time" => later = later.or_else(|| stamp(pairs.value)),
             b"tz" | b"timezone" => zone = zone.or(Some(value)),
             b"timestamp" | b"Timestamp" | b"ts" | b"t" => found.when = found.when.or_else(|| stamp(value)),
+            _ if found.when.is_none() && time.is_none() && later.is_none() && is_label(key) => {
+                later = stamp(pairs.value);
+            }
+            _ if found.host.is_none() => names.take(&Member::at_top(key, value)),
             _ => {}
         }
     }
+    found.host = found.host.or(names.host());
     // WebTrends' format, which gateways of all kinds speak, begins with `id=` and has a time and `pri=`.
     if firewall || body.starts_with(b"id=") && rated && time.is_some() {
         found.host = found.host.or(wall);

@@ -2,6 +2,7 @@
 //!
 //! A time between the words of a text may be anybody's: a certificate's, a user's last login.
 
+use super::key::Key;
 use crate::syslog::parse::level::is_level_in_capitals;
 use crate::syslog::parse::{skip_spaces, without_space, word};
 use crate::syslog::time::scan::{self, Form};
@@ -109,27 +110,56 @@ pub(super) fn in_column(text: &[u8]) -> Option<When<'_>> {
     })
 }
 
-/// Whether a text is the name of a time.
-pub(super) fn is_label(text: &[u8]) -> bool {
-    before_label(text).is_some_and(<[u8]>::is_empty)
+/// Whether a key is the name of the time of a record.
+pub(super) fn is_label(key: &[u8]) -> bool {
+    matches!(
+        Key::new(&[key]).folded(),
+        b"alarmtime"
+            | b"alerttime"
+            | b"attacktime"
+            | b"createdtime"
+            | b"createtime"
+            | b"creationtime"
+            | b"datetime"
+            | b"detectiontime"
+            | b"detecttime"
+            | b"dtime"
+            | b"eventdatetime"
+            | b"eventtime"
+            | b"eventtimestamp"
+            | b"eventts"
+            | b"generatedtime"
+            | b"generationtime"
+            | b"gentime"
+            | b"happentime"
+            | b"logdatetime"
+            | b"logtime"
+            | b"logtimestamp"
+            | b"occurredtime"
+            | b"occurrencetime"
+            | b"occurtime"
+            | b"operationtime"
+            | b"optime"
+            | b"recordtime"
+            | b"reporttime"
+            | b"time"
+            | b"timecreated"
+            | b"timegenerated"
+            | b"timeiso8601"
+            | b"timelocal"
+            | b"timestamp"
+            | b"timestamputc"
+            | b"timeutc"
+            | b"unixtime"
+            | b"utctime"
+    )
 }
 
 /// What stands in front of the name of a time that ends a text as a word of its own, without the spaces between them.
 fn before_label(text: &[u8]) -> Option<&[u8]> {
-    const NAMES: [&[u8]; 9] = [
-        b"time",
-        b"timestamp",
-        b"datetime",
-        b"date_time",
-        b"eventtime",
-        b"event_time",
-        b"utctime",
-        b"logtime",
-        b"log_time",
-    ];
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
     let start = text.iter().rposition(|byte| !is_letter(byte)).map_or(0, |at| at + 1);
-    NAMES.iter().any(|name| name.eq_ignore_ascii_case(&text[start..])).then(|| text[..start].trim_ascii_end())
+    is_label(&text[start..]).then(|| text[..start].trim_ascii_end())
 }
 
 /// `[Time:dd-mm@hh:mm:ss.fff]` at the end of a text.
@@ -173,7 +203,17 @@ fn two_digits(text: &[u8], at: usize) -> Option<u8> {
 
 /// Whether a member's name is that of the date of an event, which pairs have beside a time of day.
 pub(super) fn is_date(key: &[u8]) -> bool {
-    const NAMES: [&[u8]; 6] =
-        [b"date", b"created", b"createdat", b"created_at", b"create_time", b"event_timestamp"];
-    NAMES.iter().any(|name| name.eq_ignore_ascii_case(key))
+    matches!(
+        Key::new(&[key]).folded(),
+        b"activitydatetime"
+            | b"created"
+            | b"createdat"
+            | b"createddatetime"
+            | b"date"
+            | b"generatedat"
+            | b"happenedat"
+            | b"loggedat"
+            | b"occurredat"
+            | b"published"
+    )
 }

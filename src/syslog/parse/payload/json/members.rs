@@ -16,6 +16,13 @@ pub struct Member<'a> {
     pub value: &'a [u8],
 }
 
+impl<'a> Member<'a> {
+    /// One of the object itself.
+    pub fn at_top(key: &'a [u8], value: &'a [u8]) -> Self {
+        Self { depth: 1, parent: &[], key, value }
+    }
+}
+
 /// The members of an object, and of the objects in it, whose values are texts or numbers. Values of other kinds and deeper
 /// ones are stepped over. Text that is not JSON gives some members or none.
 pub struct Members<'a> {

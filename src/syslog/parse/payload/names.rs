@@ -1,17 +1,17 @@
-//! The host of a JSON object.
+//! The host of a record of keys and values, a JSON object or pairs.
 //!
-//! Some names are the sender's own whatever stands beside them, for a schema says so or because nobody else has one (a
-//! device, a sensor, an appliance). A `hostname` or a computer's name is the sender's too, unless the object is the record of a
-//! request, where it may be whose site was asked for, or tells of another machine: what was found on it, what it leased, that
-//! it is down. Where that cannot be told, nothing is said.
+//! Some names are the sender's own whatever stands beside them, for a schema says so or because nobody else has one (a sensor,
+//! an appliance). A device's name is the sender's too, unless the record tells of another machine: what was found on it, what it
+//! leased, that it is down. A `hostname` or a computer's name may moreover be whose site was asked for, or the other end of a
+//! connection. Where that cannot be told, nothing is said.
 
-use super::members::Member;
-use crate::syslog::parse::payload::key::Key;
+use super::json::Member;
+use super::key::Key;
 
 /// What a member's key says of the whole object.
 #[derive(Clone, Copy)]
 enum Sign {
-    /// It is the record of a request, or a session's.
+    /// It is the record of a request, or of a connection.
     Request,
     /// It tells of a machine that need not be its sender.
     Report,
@@ -32,6 +32,7 @@ const SIGNS: usize = Sign::Level as usize + 1;
 #[derive(Default)]
 pub(super) struct Names<'a> {
     own: Option<&'a [u8]>,
+    device: Option<&'a [u8]>,
     machine: Option<&'a [u8]>,
     windows: Option<&'a [u8]>,
     host: Option<&'a [u8]>,
@@ -48,6 +49,7 @@ impl<'a> Names<'a> {
         let name = match (member.depth, member.key, key.folded()) {
             (_, _, name) if is_of_schema(member, name) || is_own(name) => &mut self.own,
             (1, b"Computer" | b"Hostname", _) => &mut self.windows,
+            (_, _, name) if is_device(name) => &mut self.device,
             (_, _, name) if is_machine(name) => &mut self.machine,
             (_, _, name) if is_address(name) => &mut self.address,
             (1, _, b"host") => &mut self.host,
@@ -59,14 +61,16 @@ impl<'a> Names<'a> {
     /// The sender's name.
     pub(super) fn host(&self) -> Option<&'a [u8]> {
         let has = |sign: Sign| self.signs[sign as usize];
-        let is_plain = !has(Sign::Request) && !has(Sign::Report);
+        let is_about_sender = !has(Sign::Report);
+        let is_plain = is_about_sender && !has(Sign::Request);
         let is_host = has(Sign::Schema) || is_plain && has(Sign::Syslog);
         let is_logger = has(Sign::Process) && has(Sign::Level);
         self.own
             .or(self.host.filter(|_| is_host))
             .or(self.windows.filter(|_| is_plain || has(Sign::Windows)))
+            .or(self.device.filter(|_| is_about_sender))
             .or(self.machine.filter(|_| is_plain || is_logger))
-            .or(self.address.filter(|_| is_plain))
+            .or(self.address.filter(|_| is_about_sender))
     }
 }
 
@@ -84,6 +88,7 @@ fn is_own(name: &[u8]) -> bool {
         name,
         b"appliancename"
             | b"devname"
+            | b"dname"
             | b"dvchost"
             | b"dvchostname"
             | b"firewallname"
@@ -95,6 +100,14 @@ fn is_own(name: &[u8]) -> bool {
     )
 }
 
+/// Names of a device.
+fn is_device(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"appliance" | b"devicehostname" | b"devicename" | b"gatewayname" | b"nodename" | b"systemname"
+    )
+}
+
 /// Names of a machine, which may be another.
 fn is_machine(name: &[u8]) -> bool {
     matches!(
@@ -102,15 +115,10 @@ fn is_machine(name: &[u8]) -> bool {
         b"agenthostname"
             | b"computer"
             | b"computername"
-            | b"devicehostname"
-            | b"devicename"
-            | b"gatewayname"
             | b"hosthostname"
             | b"hostname"
             | b"machine"
             | b"machinename"
-            | b"nodename"
-            | b"systemname"
     )
 }
 
@@ -134,14 +142,19 @@ fn sign(member: &Member<'_>, folded: &[u8]) -> Option<Sign> {
     }
 }
 
-/// What access logs have: the request, who asked, the answer's code, and a peer's port.
+/// What logs of access, of logins and of traffic have: the request, who asked, the answer's code, whither, and a peer's port.
 fn is_of_request(name: &[u8], value: &[u8]) -> bool {
     match name {
         b"status" => matches!(value, [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9']),
         b"port" => value.iter().all(u8::is_ascii_digit),
+        [b'd', b's', b't', ..] => true,
         _ => matches!(
             name,
-            b"clientip"
+            b"addr"
+                | b"clientip"
+                | b"destination"
+                | b"destinationip"
+                | b"destip"
                 | b"httpmethod"
                 | b"httpreferer"
                 | b"httpuseragent"
@@ -155,7 +168,9 @@ fn is_of_request(name: &[u8], value: &[u8]) -> bool {
                 | b"requestmethod"
                 | b"requesturi"
                 | b"responsecode"
+                | b"rhost"
                 | b"statuscode"
+                | b"terminal"
                 | b"uri"
                 | b"url"
                 | b"useragent"
