@@ -44,6 +44,7 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
     let mut found = match body.first() {
         Some(b'C') if tag::is_payload(body) => cef(body),
         Some(b'L') if tag::is_payload(body) => leef(body),
+        Some(b'{') if is_key_value(&body[1..]) => key_value(&body[1..]),
         Some(b'{') => json::object(body),
         Some(b'[') if body.starts_with(b"[{") => json::object(&body[1..]),
         Some(b'0'..=b'9') => {
@@ -219,8 +220,19 @@ fn first_field(body: &[u8]) -> Found<'_> {
     if let Some(when) = digits_without_year(body) {
         return Found { host: None, when: Some(when) };
     }
-    let when = scan::scan(body)
-        .filter(|found| matches!(body.get(found.len), Some(b'|' | b',' | b';' | b'\t')))
-        .map(|found| found.when);
-    Found { host: None, when }
+    let first =
+        scan::scan(body).filter(|found| matches!(body.get(found.len), Some(b'|' | b',' | b';' | b'\t')));
+    let host = first.and_then(|found| before_object(&body[found.len..]));
+    Found { host, when: first.map(|found| found.when) }
+}
+
+/// The address of a platform in the column between a type and an object, behind a time: `|!type|!192.0.2.7|!{"…":…}`.
+fn before_object(columns: &[u8]) -> Option<&[u8]> {
+    /// A type and an address.
+    const MAX_BYTES: usize = 96;
+    let end = memchr::memmem::find(&columns[..columns.len().min(MAX_BYTES)], b"{\"")?;
+    let mut columns =
+        columns[..end].rsplit(|&byte| byte == b'|').map(|column| column.strip_prefix(b"!").unwrap_or(column));
+    let is_last = columns.next()?.is_empty();
+    columns.next().filter(|address| is_last && host::is_address(address))
 }

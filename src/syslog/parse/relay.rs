@@ -32,12 +32,13 @@ pub fn relayed<'a>(text: &'a [u8], relay: Option<&[u8]>) -> Option<Parsed<'a>> {
     let scanned = scan::scan(text)?;
     let inner = header(text, &scanned, Place::Inner)?;
     // A relay that names an address puts it in front of all that comes, with or without a TAG. So do those that name
-    // themselves as the origin does, or where the origin's time has its offset.
+    // themselves as the origin does, or where the origin's time has its offset, or is RFC 3164's, which texts do not begin with.
     let is_offset = matches!(scanned.when, When::Civil(Stamp { zone: Zone::Offset(_), .. }));
     let is_name = |name: &[u8]| {
         let is_address = relay.is_some_and(host::is_address);
         let form = matches!(scanned.form, Form::Bsd | Form::Rfc3339);
-        relay == Some(name) || (host::is_no_word(name) && (form && is_address || is_offset))
+        let is_header = is_offset || scanned.form == Form::Bsd || form && is_address;
+        relay == Some(name) || host::is_no_word(name) && is_header
     };
     let complete = inner
         .host

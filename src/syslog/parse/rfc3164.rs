@@ -353,8 +353,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         }
         return parsed;
     }
-    // A number is a name where a TAG follows it, else the beginning of a text.
-    if first.iter().all(u8::is_ascii_digit) && tag::scan(skip_spaces(behind)).is_none() {
+    // A number is a name where a TAG follows it, else the beginning of a text. glog has a thread's before `file:line]`.
+    let is_line = || word(skip_spaces(behind)).0.strip_suffix(b"]").is_some_and(|line| line.contains(&b':'));
+    if first.iter().all(u8::is_ascii_digit) && (tag::scan(skip_spaces(behind)).is_none() || is_line()) {
         return without_host("rfc3164-no-host");
     }
     // An access log without a host before it begins with the client's address.

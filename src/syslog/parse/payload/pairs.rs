@@ -32,6 +32,7 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
 pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
     let mut found = Found::default();
     let mut names = Names::default();
+    let mut other = None;
     let attributes = body.splitn(6, |&byte| byte == b'|').nth(5).unwrap_or_default();
     // Some separate attributes by spaces.
     let separator = if attributes.contains(&b'\t') { b'\t' } else { b' ' };
@@ -42,10 +43,11 @@ pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
     for (key, rest) in KeyStarts::new(attributes, separator) {
         match key {
             b"devTime" => found.when = stamp(rest),
+            _ if is_label(key) => other = other.or_else(|| stamp(rest)),
             _ => names.take(&Member::at_top(key, value(rest))),
         }
     }
-    Found { host: names.host(), ..found }
+    Found { host: names.host(), when: found.when.or(other) }
 }
 
 /// The keys of `key=value` where a value may hold spaces: each key with what follows its sign.
@@ -122,7 +124,7 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
             b"tz" | b"timezone" => zone = zone.or(Some(value)),
             b"timestamp" | b"Timestamp" | b"ts" | b"t" => found.when = found.when.or_else(|| stamp(value)),
             _ if found.when.is_none() && time.is_none() && later.is_none() && is_label(key) => {
-                later = stamp(pairs.value);
+                later = stamp(pairs.value).or_else(|| stamp(value));
             }
             _ if found.host.is_none() => names.take(&Member::at_top(key, value)),
             _ => {}

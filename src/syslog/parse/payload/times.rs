@@ -124,6 +124,7 @@ pub(super) fn is_label(key: &[u8]) -> bool {
             | b"detectiontime"
             | b"detecttime"
             | b"dtime"
+            | b"epoch"
             | b"eventdatetime"
             | b"eventtime"
             | b"eventtimestamp"
