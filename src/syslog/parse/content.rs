@@ -57,6 +57,9 @@ pub(super) fn behind_host<'a>(
         if let Some(inner) = relay::relayed(level::without_names(text), Some(name)) {
             return inner;
         }
+        if let Some(inner) = relay::passed_on(text) {
+            return inner;
+        }
         if let Some(inner) = relay::dated(text) {
             return Parsed { host: Some(name), ..inner };
         }

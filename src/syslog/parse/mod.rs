@@ -27,7 +27,7 @@
 //!    ([`relay::preceded`]), which has no colon; in front of brackets or behind a VERSION ([`relay::behind_address`]); a
 //!    receiver's note in front of PRI ([`relay::noted`]).
 //! 6. `tag`: a TAG without any header ([`tag`]), or with an address before it, or a name between PRI and a TAG with a process
-//!    ([`rfc3164::addressed`]), or with a host and NILVALUE for the time ([`rfc3164::without_time`]). A second PRI ([`relay::wrapped`]).
+//!    ([`rfc3164::addressed`]), or with a host and NILVALUE for the time ([`rfc3164::without_time`]). A second PRI ([`relay::wrapped`]), or one behind an address ([`relay::passed_on`]).
 //! 7. [`RAW`]: everything else; the body is all that follows PRI.
 //!
 //! Rules look at shapes; a product's name decides only where two products send the same shape with different meanings.
@@ -186,6 +186,7 @@ fn headless(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         .or_else(|| rfc3164::addressed(text, has_pri))
         .or_else(|| tag_only(text))
         .or_else(|| relay::wrapped(text))
+        .or_else(|| relay::passed_on(text))
 }
 
 /// NILVALUE between PRI and a host.

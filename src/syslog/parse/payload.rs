@@ -173,14 +173,26 @@ fn netscreen(body: &[u8]) -> Option<Found<'_>> {
     (said == name).then_some(Found { host: Some(name), when })
 }
 
-/// Snare: host, `MSWinEventLog`, criticality, source, counter, time and more, between tabs.
+/// Snare: host, `MSWinEventLog`, criticality, source, counter, time, number, source, user, kind of user, kind of event, computer
+/// and more, between tabs; without a host in front the computer is it.
 fn snare(body: &[u8]) -> Option<Found<'_>> {
     // Only the first two columns decide; a name of Windows has less than 64 bytes.
     let start = &body[..body.len().min(300)];
-    let end = memchr::memchr(b'\t', start)?;
-    let mut columns = body[end + 1..].splitn(6, |&byte| byte == b'\t');
-    (columns.next()? == b"MSWinEventLog" && host::is_host(&body[..end]))
-        .then(|| Found { host: Some(&body[..end]), when: columns.nth(3).and_then(stamp) })
+    let name = &body[..memchr::memchr(b'\t', start)?];
+    let is_headless = is_snare(body);
+    let mut columns = body.splitn(13, |&byte| byte == b'\t').skip(usize::from(!is_headless));
+    if columns.next()? != SNARE || !host::is_host(name) {
+        return None;
+    }
+    let when = columns.nth(3).and_then(stamp);
+    Some(Found { host: if is_headless { columns.nth(5) } else { Some(name) }, when })
+}
+
+const SNARE: &[u8] = b"MSWinEventLog";
+
+/// Whether Snare's columns begin here, without a host.
+pub fn is_snare(text: &[u8]) -> bool {
+    text.strip_prefix(SNARE).is_some_and(|rest| rest.starts_with(b"\t"))
 }
 
 /// Aruba: numbers and a severity in angle brackets, then the access point's `<address MAC>`, with its name before it.

@@ -54,6 +54,18 @@ pub fn wrapped(text: &[u8]) -> Option<Parsed<'_>> {
     pri::take(text).sent.then(|| relayed(text, None)).flatten()
 }
 
+/// A whole message, PRI and all, behind the address that a relay received it from: `192.0.2.7 <13>…`, `[192.0.2.7] <13>…`,
+/// `192.0.2.7: <13>…`.
+pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
+    let (first, behind) = word(text);
+    let address = enclosed(first).or_else(|| first.strip_suffix(b":")).unwrap_or(first);
+    let address = host::without_port(address).unwrap_or(address);
+    let message = Some(skip_spaces(behind)).filter(|_| host::is_address(address))?;
+    let is_pri = matches!(message, [b'<', b'0'..=b'9', ..]) && pri::take(message).sent;
+    let inner = is_pri.then(|| relayed(message, Some(address)).or_else(|| dated(message))).flatten()?;
+    Some(Parsed { host: inner.host.or(Some(address)), ..inner })
+}
+
 /// A message with PRI, timestamp and TAG, and without a host, behind a relay's header: its own time, and the host that the relay
 /// says.
 pub fn dated(text: &[u8]) -> Option<Parsed<'_>> {

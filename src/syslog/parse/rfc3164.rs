@@ -214,7 +214,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if let Some(parsed) = relay::forwarded(text) {
         return parsed;
     }
-    if is_own_word(text) {
+    if is_own_word(text) || payload::is_snare(text) {
         return Parsed::new("rfc3164-no-host", text);
     }
     if let Some(rest) = devices::descriptor(text) {

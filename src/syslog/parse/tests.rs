@@ -241,7 +241,7 @@ fn part() -> impl Strategy<Value = String> {
 type Rule = fn(&[u8], bool) -> Option<Parsed<'_>>;
 
 /// The rules in their order, as [`known`] tries them.
-const ORDER: [(&str, Rule); 14] = [
+const ORDER: [(&str, Rule); 15] = [
     ("rfc5424", |text, has_pri| rfc5424::parse(text).and_then(|_| known(text, has_pri))),
     ("rfc3164", rfc3164::parse),
     ("cisco", |text, _| cisco::prefixed(text)),
@@ -256,6 +256,7 @@ const ORDER: [(&str, Rule); 14] = [
     ("addressed", rfc3164::addressed),
     ("tag", |text, _| tag_only(text)),
     ("wrapped", |text, _| relay::wrapped(text)),
+    ("passed_on", |text, _| relay::passed_on(text)),
 ];
 
 /// Which rules would accept the same message, and why the first of them is right. Whatever the corpus shows beyond these

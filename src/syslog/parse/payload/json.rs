@@ -27,7 +27,7 @@ pub(super) fn object(body: &[u8]) -> Found<'_> {
 
 /// Times, the nearest to the record first: those of Elastic's and Logstash's events (`@timestamp`) and rsyslog's `StdJSONFmt`
 /// (`timereported`); `timestamp`; what loggers write: `time` (Go, Pino, Docker), `ts` (Zap, Zeek), `@t` (Serilog), `asctime`
-/// (Python), `t.$date` (`MongoDB`), journald's `__REALTIME_TIMESTAMP`, osquery's `unixTime`, `NXLog`'s `EventTime`, syslog-ng's
+/// (Python), `t.$date` (`MongoDB`), `instant.epochSecond` (Log4j), journald's `__REALTIME_TIMESTAMP`, osquery's `unixTime`, `NXLog`'s `EventTime`, syslog-ng's
 /// `DATE` and `ISODATE`; any other name for the time itself; a date and a time of day; a name for the time one object further
 /// in, unless that object is what the record is about.
 #[derive(Default)]
@@ -60,6 +60,7 @@ impl<'a> Times<'a> {
                 | b"ISODATE",
             ) => (&mut self.logged, false),
             (2, b"$date") if parent == b"t" => (&mut self.logged, false),
+            (2, b"epochSecond") if parent == b"instant" => (&mut self.logged, false),
             (2, b"created") if parent == b"event" => (&mut self.other, false),
             (1, key) if is_label(key) || is_date(key) => (&mut self.other, false),
             (2, key) if is_label(key) && !is_subject(parent) => (&mut self.inner, false),

@@ -49,9 +49,11 @@ impl<'a> Names<'a> {
         let name = match (member.depth, member.key, key.folded()) {
             (_, _, name) if is_of_schema(member, name) || is_own(name) => &mut self.own,
             (1, b"Computer" | b"Hostname", _) => &mut self.windows,
+            // As an object of its own a device with a host's name or an address is one that a sensor watches.
+            (1, _, b"devicehostname") => &mut self.device,
             (_, _, name) if is_device(name) => &mut self.device,
             (_, _, name) if is_machine(name) => &mut self.machine,
-            (_, _, name) if is_address(name) => &mut self.address,
+            (1, _, name) if is_address(name) => &mut self.address,
             (1, _, b"host") => &mut self.host,
             _ => return,
         };
@@ -60,17 +62,29 @@ impl<'a> Names<'a> {
 
     /// The sender's name.
     pub(super) fn host(&self) -> Option<&'a [u8]> {
-        let has = |sign: Sign| self.signs[sign as usize];
-        let is_about_sender = !has(Sign::Report);
-        let is_plain = is_about_sender && !has(Sign::Request);
-        let is_host = has(Sign::Schema) || is_plain && has(Sign::Syslog);
-        let is_logger = has(Sign::Process) && has(Sign::Level);
+        let is_plain = !self.has(Sign::Report) && !self.has(Sign::Request);
+        let is_host = self.has(Sign::Schema) || is_plain && self.has(Sign::Syslog);
+        let is_logger = self.has(Sign::Process) && self.has(Sign::Level);
         self.own
             .or(self.host.filter(|_| is_host))
-            .or(self.windows.filter(|_| is_plain || has(Sign::Windows)))
-            .or(self.device.filter(|_| is_about_sender))
+            .or(self.windows.filter(|_| is_plain || self.has(Sign::Windows)))
+            .or(self.of_sender(self.device))
             .or(self.machine.filter(|_| is_plain || is_logger))
-            .or(self.address.filter(|_| is_about_sender))
+            .or(self.of_sender(self.address))
+    }
+
+    /// The same where a machine's name is that of another as a rule.
+    pub(super) fn device(&self) -> Option<&'a [u8]> {
+        self.own.or(self.of_sender(self.device)).or(self.of_sender(self.address))
+    }
+
+    /// A device's name or address, which is the sender's but in reports on others.
+    fn of_sender(&self, name: Option<&'a [u8]>) -> Option<&'a [u8]> {
+        name.filter(|_| !self.has(Sign::Report))
+    }
+
+    fn has(&self, sign: Sign) -> bool {
+        self.signs[sign as usize]
     }
 }
 
@@ -102,10 +116,7 @@ fn is_own(name: &[u8]) -> bool {
 
 /// Names of a device.
 fn is_device(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"appliance" | b"devicehostname" | b"devicename" | b"gatewayname" | b"nodename" | b"systemname"
-    )
+    matches!(name, b"appliance" | b"devicename" | b"gatewayname" | b"nodename" | b"systemname")
 }
 
 /// Names of a machine, which may be another.
@@ -119,6 +130,7 @@ fn is_machine(name: &[u8]) -> bool {
             | b"hostname"
             | b"machine"
             | b"machinename"
+            | b"propertiesmachinename"
     )
 }
 
@@ -130,9 +142,7 @@ fn is_address(name: &[u8]) -> bool {
 /// What a key says of the object. A `path` is a file's, and no sign of a request.
 fn sign(member: &Member<'_>, folded: &[u8]) -> Option<Sign> {
     match (member.depth, member.key, folded) {
-        (1, b"@timestamp" | b"DATE" | b"ISODATE", _) | (1, _, b"shortmessage" | b"eventtype") => {
-            Some(Sign::Schema)
-        }
+        (1, b"@timestamp" | b"DATE" | b"ISODATE" | b"short_message" | b"event_type", _) => Some(Sign::Schema),
         (1, b"EventID" | b"EventTime", _) => Some(Sign::Windows),
         (1, b"pid", _) => Some(Sign::Process),
         (1, b"level", _) => Some(Sign::Level),
@@ -181,9 +191,14 @@ fn is_of_request(name: &[u8], value: &[u8]) -> bool {
 
 /// What was found on a machine, what it is in a network or in a fleet, who watches it.
 fn is_of_report(name: &[u8]) -> bool {
-    const STARTS: [&[u8]; 16] = [
+    const STARTS: [&[u8]; 25] = [
         b"alarm",
+        b"breach",
+        b"computerfqdn",
+        b"computerid",
+        b"computerip",
         b"detect",
+        b"deviceos",
         b"dhcp",
         b"endpoint",
         b"incident",
@@ -191,11 +206,15 @@ fn is_of_report(name: &[u8]) -> bool {
         b"lease",
         b"macaddr",
         b"malware",
+        b"mitre",
         b"monitor",
         b"quarantin",
+        b"remediat",
         b"sha256",
+        b"tactic",
         b"threat",
         b"trigger",
+        b"verdict",
         b"victim",
         b"virus",
     ];

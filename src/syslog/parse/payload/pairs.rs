@@ -47,7 +47,8 @@ pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
             _ => names.take(&Member::at_top(key, value(rest))),
         }
     }
-    Found { host: names.host(), when: found.when.or(other) }
+    // The computers that its events name are those that they are about.
+    Found { host: names.device(), when: found.when.or(other) }
 }
 
 /// The keys of `key=value` where a value may hold spaces: each key with what follows its sign.
