@@ -58,11 +58,16 @@ pub fn wrapped(text: &[u8]) -> Option<Parsed<'_>> {
 /// `192.0.2.7: <13>…`.
 pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
     let (first, behind) = word(text);
+    let message = skip_spaces(behind);
+    if !matches!(message, [b'<', b'0'..=b'9', ..]) || !pri::take(message).sent {
+        return None;
+    }
     let address = enclosed(first).or_else(|| first.strip_suffix(b":")).unwrap_or(first);
     let address = host::without_port(address).unwrap_or(address);
-    let message = Some(skip_spaces(behind)).filter(|_| host::is_address(address))?;
-    let is_pri = matches!(message, [b'<', b'0'..=b'9', ..]) && pri::take(message).sent;
-    let inner = is_pri.then(|| relayed(message, Some(address)).or_else(|| dated(message))).flatten()?;
+    if !host::is_address(address) {
+        return None;
+    }
+    let inner = relayed(message, Some(address)).or_else(|| dated(message))?;
     Some(Parsed { host: inner.host.or(Some(address)), ..inner })
 }
 

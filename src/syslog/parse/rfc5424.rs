@@ -64,8 +64,8 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
         None => return None,
     };
     // A number in the first place is a proxy's, that of milliseconds.
-    let is_number = host.iter().all(u8::is_ascii_digit);
-    if !(versioned || numbered && !is_number && are_fields(&[host, app, proc_id, msg_id])) {
+    let is_number = || host.iter().all(u8::is_ascii_digit);
+    if !(versioned || numbered && !is_number() && are_fields(&[host, app, proc_id, msg_id])) {
         return None;
     }
     let rule = if strict { "rfc5424" } else { "rfc5424-lenient" };

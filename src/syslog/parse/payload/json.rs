@@ -8,7 +8,7 @@ mod members;
 use super::Found;
 use super::names::Names;
 use super::pairs::date_and_time;
-use super::times::{is_date, is_label};
+use super::times::{is_label, is_time};
 use crate::syslog::time::When;
 use crate::syslog::time::scan;
 pub(super) use members::Member;
@@ -62,11 +62,12 @@ impl<'a> Times<'a> {
             (2, b"$date") if parent == b"t" => (&mut self.logged, false),
             (2, b"epochSecond") if parent == b"instant" => (&mut self.logged, false),
             (2, b"created") if parent == b"event" => (&mut self.other, false),
-            (1, key) if is_label(key) || is_date(key) => (&mut self.other, false),
+            (1, key) if is_time(key) => (&mut self.other, false),
             (2, key) if is_label(key) && !is_subject(parent) => (&mut self.inner, false),
             _ => return,
         };
-        let read = || scan::scan(value).filter(|found| may_go_on || found.len == value.len());
+        let value = value.trim_ascii();
+        let read = || scan::scan(value).filter(|found| may_go_on || is_of_zone(&value[found.len..]));
         *place = place.or_else(|| read().map(|found| found.when));
         match (depth, key) {
             (1, b"date") => self.date = Some(value),
@@ -78,6 +79,17 @@ impl<'a> Times<'a> {
     fn when(&self) -> Option<When<'a>> {
         let both = || date_and_time(self.date?, self.clock?, None);
         self.event.or(self.timestamp).or(self.logged).or(self.other).or_else(both).or(self.inner)
+    }
+}
+
+/// Whether nothing stands behind a time but its zone's name once more: `[Europe/Prague]`, ` (Central European Time)`, ` CET`.
+fn is_of_zone(text: &[u8]) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b' ' | b'/' | b'_');
+    match text {
+        [] => true,
+        [b'[', name @ .., b']'] | [b' ', b'(', name @ .., b')'] => name.iter().all(is_name),
+        [b' ', name @ ..] => name.len() <= 5 && name.iter().all(u8::is_ascii_uppercase),
+        _ => false,
     }
 }
 

@@ -7,6 +7,7 @@
 
 use super::json::Member;
 use super::key::Key;
+use crate::syslog::parse::host;
 
 /// What a member's key says of the whole object.
 #[derive(Clone, Copy)]
@@ -52,6 +53,7 @@ impl<'a> Names<'a> {
             // As an object of its own a device with a host's name or an address is one that a sensor watches.
             (1, _, b"devicehostname") => &mut self.device,
             (_, _, name) if is_device(name) => &mut self.device,
+            (1, _, b"sensor") if host::is_no_word(member.value) => &mut self.device,
             (_, _, name) if is_machine(name) => &mut self.machine,
             (1, _, name) if is_address(name) => &mut self.address,
             (1, _, b"host") => &mut self.host,
@@ -106,6 +108,7 @@ fn is_own(name: &[u8]) -> bool {
             | b"dvchost"
             | b"dvchostname"
             | b"firewallname"
+            | b"kuberneteshost"
             | b"observerhostname"
             | b"observername"
             | b"sensorname"
@@ -173,7 +176,10 @@ fn is_of_request(name: &[u8], value: &[u8]) -> bool {
                 | b"querystring"
                 | b"referer"
                 | b"referrer"
+                | b"remip"
                 | b"remoteaddr"
+                | b"remotehost"
+                | b"remoteip"
                 | b"request"
                 | b"requestmethod"
                 | b"requesturi"
@@ -181,6 +187,7 @@ fn is_of_request(name: &[u8], value: &[u8]) -> bool {
                 | b"rhost"
                 | b"statuscode"
                 | b"terminal"
+                | b"tunnelip"
                 | b"uri"
                 | b"url"
                 | b"useragent"

@@ -2,7 +2,7 @@
 
 use super::json::Member;
 use super::names::Names;
-use super::times::is_label;
+use super::times::{is_label, is_time};
 use super::{Found, stamp};
 use crate::syslog::parse::{host, word};
 use crate::syslog::time::scan;
@@ -91,7 +91,7 @@ pub fn is_key_value(text: &[u8]) -> bool {
 /// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, `date`, `time`, `tz`; the
 /// serial number in `devid` or `device_id` names no host), Forcepoint's engines (an address in `NodeId`, `Timestamp`),
 /// Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall`, a serial
-/// number or `startime`, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`), `AirDefense`
+/// number or `startime`, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`, LEA's `orig`), `AirDefense`
 /// (`ManagerName` between bars); else the names and times that others document, however they are written.
 pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
@@ -109,7 +109,7 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
             b"id" => firewall |= value == b"firewall",
             b"pri" => rated = true,
             b"sn" | b"startime" => firewall = true,
-            b"hostname" | b"ManagerName" if bars => found.host = found.host.or(Some(value)),
+            b"hostname" | b"orig" | b"ManagerName" if bars => found.host = found.host.or(Some(value)),
             b"node" => node = node.or(Some(value)),
             b"msg" if found.when.is_none() && value.starts_with(b"audit(") => {
                 found.when = stamp(&value[6..]);
@@ -124,7 +124,7 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
             }
             b"tz" | b"timezone" => zone = zone.or(Some(value)),
             b"timestamp" | b"Timestamp" | b"ts" | b"t" => found.when = found.when.or_else(|| stamp(value)),
-            _ if found.when.is_none() && time.is_none() && later.is_none() && is_label(key) => {
+            _ if found.when.is_none() && time.is_none() && later.is_none() && is_time(key) => {
                 later = stamp(pairs.value).or_else(|| stamp(value));
             }
             _ if found.host.is_none() => names.take(&Member::at_top(key, value)),

@@ -204,21 +204,22 @@ fn two_digits(text: &[u8], at: usize) -> Option<u8> {
         .try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + (byte - b'0')))
 }
 
-/// Whether a member's name is that of the date of an event, which pairs have beside a time of day.
-pub(super) fn is_date(key: &[u8]) -> bool {
-    matches!(
-        Key::new(&[key]).folded(),
-        b"activitydatetime"
-            | b"created"
-            | b"createdat"
-            | b"createddatetime"
-            | b"date"
-            | b"generatedat"
-            | b"happenedat"
-            | b"loggedat"
-            | b"occured"
-            | b"occurred"
-            | b"occurredat"
-            | b"published"
-    )
+/// Whether a key is the name of the time of a record, or of the date of what happened, which may have its time of day with it.
+pub(super) fn is_time(key: &[u8]) -> bool {
+    is_label(key)
+        || matches!(
+            Key::new(&[key]).folded(),
+            b"activitydatetime"
+                | b"created"
+                | b"createdat"
+                | b"createddatetime"
+                | b"date"
+                | b"generatedat"
+                | b"happenedat"
+                | b"loggedat"
+                | b"occured"
+                | b"occurred"
+                | b"occurredat"
+                | b"published"
+        )
 }
