@@ -88,25 +88,56 @@ pub(super) fn in_column(text: &[u8]) -> Option<When<'_>> {
         // The colons of a time end no column, and a comma may separate the date from the time of day.
         found(column).or_else(|| matches!(end, b':' | b',').then(|| found(&text[at..])).flatten())
     };
-    text.iter().take(MAX_BYTES).enumerate().find_map(|(at, &sign)| {
-        if matches!(sign, b'=' | b':')
-            && let Some(before) = before_label(&text[..at])
-            && (sign == b'='
-                || before.is_empty()
-                || matches!(
-                    before,
-                    [.., b',' | b';' | b'|' | b'[' | b'('] | [.., b'E', b'v', b'e', b'n', b't']
-                ))
-            && let Some(found) = scan::scan(skip_spaces(&text[at + 1..]))
-        {
-            return Some(found.when);
+    let in_columns = text.iter().take(MAX_BYTES).enumerate().find_map(|(at, &sign)| {
+        if let Some(when) = labelled(text, at) {
+            return Some(when);
         }
-        let begins = matches!(sign, b'|' | b',' | b';' | b'"' | b'\t' | b':');
+        let begins = matches!(sign, b'|' | b',' | b';' | b'"' | b'\t' | b':' | b'~' | b'^' | b'#');
         let at = at + 1;
-        let at = at + usize::from(matches!(sign, b',' | b';' | b'|') && text.get(at) == Some(&b' '));
+        let is_second = match sign {
+            b',' | b';' => text.get(at) == Some(&b' '),
+            b'|' => matches!(text.get(at), Some(b' ' | b'!')),
+            _ => false,
+        };
+        let at = at + usize::from(is_second);
         let next = text.get(at).filter(|next| begins && next.is_ascii_alphanumeric())?;
         // Behind a colon without a space only a time that begins with digits.
         (sign != b':' || next.is_ascii_digit()).then(|| when(at, sign)).flatten()
+    });
+    in_columns.or_else(|| named_in_chinese(text))
+}
+
+/// A time behind its name and the sign at this place. Behind a colon the name begins the text or a column, or it is one of pairs
+/// that blanks separate and none follows the colon: words of a sentence have one.
+fn labelled(text: &[u8], at: usize) -> Option<When<'_>> {
+    let sign = *text.get(at).filter(|sign| matches!(sign, b'=' | b':'))?;
+    let before = before_label(&text[..at])?;
+    let is_pair = || {
+        let last = before.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+        text.get(at + 1).is_some_and(u8::is_ascii_digit)
+            && last.iter().any(|byte| matches!(byte, b':' | b'='))
+    };
+    let begins = sign == b'='
+        || before.is_empty()
+        || matches!(before, [.., b',' | b';' | b'|' | b'[' | b'('] | [.., b'E', b'v', b'e', b'n', b't'])
+        || is_pair();
+    begins.then(|| scan::scan(skip_spaces(&text[at + 1..]))).flatten().map(|found| found.when)
+}
+
+/// A time behind its name in Chinese, `时间`, alone or with what happened then (`发生时间:…`, `日志时间：…`): not when something began,
+/// ended or was there last.
+fn named_in_chinese(text: &[u8]) -> Option<When<'_>> {
+    /// Some pairs stand before it.
+    const MAX_BYTES: usize = 512;
+    const NAME: &str = "时间";
+    const OTHERS: [&str; 9] = ["开始", "起始", "结束", "截止", "最后", "最近", "首次", "更新", "过期"];
+    const SIGNS: [&str; 4] = [":", "：", "=", "/"];
+    memchr::memmem::find_iter(&text[..text.len().min(MAX_BYTES)], NAME).find_map(|at| {
+        let is_other = OTHERS.iter().any(|other| text[..at].ends_with(other.as_bytes()));
+        let rest = &text[at + NAME.len()..];
+        let value = SIGNS.iter().find_map(|sign| rest.strip_prefix(sign.as_bytes()))?;
+        let found = scan::scan(skip_spaces(value)).filter(|_| !is_other)?;
+        Some(found.when)
     })
 }
 
@@ -114,9 +145,11 @@ pub(super) fn in_column(text: &[u8]) -> Option<When<'_>> {
 pub(super) fn is_label(key: &[u8]) -> bool {
     matches!(
         Key::new(&[key]).folded(),
-        b"alarmtime"
+        b"accesstime"
+            | b"alarmtime"
             | b"alerttime"
             | b"attacktime"
+            | b"audittime"
             | b"createdtime"
             | b"createtime"
             | b"creationtime"
@@ -136,15 +169,21 @@ pub(super) fn is_label(key: &[u8]) -> bool {
             | b"logdatetime"
             | b"logtime"
             | b"logtimestamp"
+            | b"messagetime"
+            | b"msgtime"
             | b"occurredtime"
             | b"occurrencetime"
             | b"occurtime"
+            | b"operatetime"
             | b"operationtime"
+            | b"opertime"
             | b"optime"
             | b"recordtime"
             | b"reporttime"
-            | b"time"
+            | b"sendtime"
             | b"stagetimestamp"
+            | b"stattime"
+            | b"time"
             | b"timecreated"
             | b"timegenerated"
             | b"timeiso8601"
@@ -155,6 +194,8 @@ pub(super) fn is_label(key: &[u8]) -> bool {
             | b"timeutc"
             | b"unixtime"
             | b"utctime"
+            | b"warningtime"
+            | b"warntime"
     )
 }
 
@@ -221,5 +262,6 @@ pub(super) fn is_time(key: &[u8]) -> bool {
                 | b"occurred"
                 | b"occurredat"
                 | b"published"
+                | b"writedate"
         )
 }
