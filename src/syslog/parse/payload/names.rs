@@ -59,7 +59,7 @@ impl<'a> Names<'a> {
             (1, _, b"host") => &mut self.host,
             _ => return,
         };
-        *name = name.or(Some(member.value));
+        *name = name.or_else(|| name_of(member.value));
     }
 
     /// The sender's name.
@@ -90,10 +90,21 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The name in Elastic Common Schema, and in Beats before version 7; in rsyslog's `StdJSONFmt`, in journald's export, in osquery's.
+/// A name or an address, without a port; nothing for what stands there where none is known.
+fn name_of(value: &[u8]) -> Option<&[u8]> {
+    const NONE: [&[u8]; 5] = [b"n/a", b"none", b"null", b"undefined", b"unknown"];
+    let address = host::without_port(value).filter(|address| host::is_address(address));
+    let name = Some(address.unwrap_or(value)).filter(|name| host::is_host(name))?;
+    (!NONE.iter().any(|none| none.eq_ignore_ascii_case(name))).then_some(name)
+}
+
+/// The name in Elastic Common Schema, and in Beats before version 7; in rsyslog's `StdJSONFmt`, in journald's export, in osquery's, in
+/// Logstash's messages of syslog.
 fn is_of_schema(member: &Member<'_>, folded: &[u8]) -> bool {
     match member.depth {
-        1 => matches!(member.key, b"host.name" | b"fromhost" | b"_HOSTNAME" | b"hostIdentifier"),
+        1 => {
+            matches!(member.key, b"host.name" | b"fromhost" | b"_HOSTNAME" | b"hostIdentifier" | b"logsource")
+        }
         _ => (member.parent, member.key) == (b"host", b"name") || folded == b"beathostname",
     }
 }
