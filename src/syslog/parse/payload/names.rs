@@ -91,7 +91,7 @@ impl<'a> Names<'a> {
 }
 
 /// A name or an address, without a port; nothing for what stands there where none is known.
-fn name_of(value: &[u8]) -> Option<&[u8]> {
+pub(super) fn name_of(value: &[u8]) -> Option<&[u8]> {
     const NONE: [&[u8]; 5] = [b"n/a", b"none", b"null", b"undefined", b"unknown"];
     let address = host::without_port(value).filter(|address| host::is_address(address));
     let name = Some(address.unwrap_or(value)).filter(|name| host::is_host(name))?;

@@ -1,7 +1,7 @@
 //! `key=value` in its many forms: CEF and LEEF behind their bars, and pairs with or without quotes.
 
 use super::json::Member;
-use super::names::Names;
+use super::names::{Names, name_of};
 use super::times::{is_label, is_time};
 use super::{Found, stamp};
 use crate::syslog::parse::{host, word};
@@ -15,8 +15,8 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
     let extension = body.splitn(8, |&byte| byte == b'|').nth(7).unwrap_or_default();
     for (key, rest) in KeyStarts::new(extension, b' ') {
         match key {
-            b"dvchost" | b"deviceHostName" => found.host = Some(word(rest).0),
-            b"dvc" | b"deviceAddress" => address = Some(word(rest).0),
+            b"dvchost" | b"deviceHostName" => found.host = name_of(word(rest).0),
+            b"dvc" | b"deviceAddress" => address = name_of(word(rest).0),
             b"rt" | b"deviceReceiptTime" => found.when = stamp(rest),
             b"start" => begin = stamp(rest),
             b"end" => end = stamp(rest),
@@ -105,11 +105,13 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     while let Some((key, value)) = pairs.next() {
         match key {
             b"NodeId" => engine = engine.or(Some(value).filter(|id| host::is_address(id))),
-            b"devname" | b"device_name" => found.host = found.host.or(Some(value)),
+            b"devname" | b"device_name" => found.host = found.host.or_else(|| name_of(value)),
             b"id" => firewall |= value == b"firewall",
             b"pri" => rated = true,
             b"sn" | b"startime" => firewall = true,
-            b"hostname" | b"orig" | b"ManagerName" if bars => found.host = found.host.or(Some(value)),
+            b"hostname" | b"orig" | b"ManagerName" if bars => {
+                found.host = found.host.or_else(|| name_of(value));
+            }
             b"node" => node = node.or(Some(value)),
             b"msg" if found.when.is_none() && value.starts_with(b"audit(") => {
                 found.when = stamp(&value[6..]);
@@ -127,11 +129,11 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
             _ if found.when.is_none() && time.is_none() && later.is_none() && is_time(key) => {
                 later = stamp(pairs.value).or_else(|| stamp(value));
             }
-            _ if found.host.is_none() => names.take(&Member::at_top(key, value)),
+            // What begins with a gateway's name has no other.
+            _ if found.host.is_none() && wall.is_none() => names.take(&Member::at_top(key, value)),
             _ => {}
         }
     }
-    found.host = found.host.or(names.host());
     // WebTrends' format, which gateways of all kinds speak, begins with `id=` and has a time and `pri=`.
     if firewall || body.starts_with(b"id=") && rated && time.is_some() {
         found.host = found.host.or(wall);
@@ -139,6 +141,7 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     if body.starts_with(b"Timestamp=") {
         found.host = found.host.or(engine);
     }
+    found.host = found.host.or(names.host());
     found.when = found.when.or_else(|| match (date, time) {
         (Some(date), Some(time)) => date_and_time(date, time, zone),
         (None, Some(_)) => whole.map(|when| in_zone(when, zone)),
