@@ -234,6 +234,20 @@ fn part() -> impl Strategy<Value = String> {
         "<Event xmlns='x'><System><TimeCreated SystemTime='2026-11-05T08:00:01Z'/><Computer>h</Computer>",
         "flowMonLog, applianceName=h, ",
         " - ive - [192.0.2.9] ",
+        "{\"hostname\":\"h\",\"content\":{\"logtime\":\"2026-11-05 08:00:01\"},\"time\":",
+        "{\"device\":{\"name\":\"192.0.2.7:514\"},\"url\":",
+        "{epoch=1793862001;",
+        "[{\"",
+        "[ips-7] [Attack_Name=x], [Time=2026/11/05 08:00:01], [",
+        "8,3,00000002-0002-0002-0002-000000028629,00000001-0001-0001-0001-000000028629,\"n\",7,\"tcp\",a,1,b,2,1,A,B,0,\"ips5\",7,1793862001018,",
+        "192.0.2.7 <13>Nov  5 08:00:01 ",
+        "log_type {",
+        "|!2026-11-05 08:00:01|!192.0.2.7|!{\"",
+        "发生时间:2026-11-05 08:00:01;",
+        "MSWinEventLog\t1\tSecurity\t7\tThu Nov 05 08:00:01 2026\t4624\ts\tu\tt\te\tdc1\t",
+        "Oracle Audit[7]: ",
+        "%LINK-W-Down: ",
+        "hostname=h deviceName=d eventTime=",
     ]);
     prop_oneof![8 => fixed.prop_map(str::to_owned), 1 => "[a-zA-Z0-9:\\[\\]<> .,-]{0,8}", 1 => "\\PC{0,4}"]
 }
