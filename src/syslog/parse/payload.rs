@@ -41,7 +41,26 @@ pub fn bare(text: &[u8]) -> Option<Parsed<'_>> {
 /// Adds host and timestamp from the payload where the header has none.
 pub fn supplement(parsed: &mut Parsed<'_>) {
     let body = searched(parsed.body.trim_ascii_start());
-    let mut found = match body.first() {
+    let found = documented(body);
+    let found = if parsed.rule == super::RAW { in_text(body, found) } else { found };
+    if parsed.host.is_none() {
+        let named = found.host.or_else(|| ive(body)).or_else(|| appliance(parsed.app, body));
+        parsed.host = named.filter(|name| host::is_host(name));
+    }
+    // A time without a host in front of a device's own is a relay's.
+    let is_relay_time = parsed.rule == "rfc3164-no-host" && parsed.tag.is_none() && begins_with_date(body);
+    if (parsed.when == When::Missing || is_relay_time)
+        && let Some(when) = found
+            .when
+            .or_else(|| first_time(body).or_else(|| in_column(body)).filter(|_| is_text(parsed.rule)))
+    {
+        parsed.when = when;
+    }
+}
+
+/// What a payload says by the format that it begins with.
+fn documented(body: &[u8]) -> Found<'_> {
+    match body.first() {
         Some(b'C') if tag::is_payload(body) => cef(body),
         Some(b'L') if tag::is_payload(body) => leef(body),
         Some(b'{') if is_key_value(&body[1..]) => key_value(&body[1..]),
@@ -56,36 +75,23 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
         Some(b'"') if is_timed_pairs(body) => Found { host: None, when: first_time(body) },
         Some(_) if is_key_value(body) => key_value(body),
         Some(_) => snare(body).or_else(|| netscreen(body)).unwrap_or_default(),
-        None => return,
-    };
-    if parsed.rule == super::RAW {
-        found = behind_word(body).unwrap_or(found);
-        found.host = found.host.or_else(|| securid(body));
-        if let Some(at) = memchr::memmem::find(&body[..body.len().min(64)], b":node=") {
-            found = key_value(&body[at + 1..]);
-        }
+        None => Found::default(),
     }
-    if parsed.host.is_none() {
-        found.host = found.host.or_else(|| ive(body)).or_else(|| appliance(parsed.app, body));
+}
+
+/// What a text that no rule reads says besides, behind its first words.
+fn in_text<'a>(body: &'a [u8], found: Found<'a>) -> Found<'a> {
+    /// A name and a number.
+    const MAX_BYTES: usize = 64;
+    if let Some(at) = memchr::memmem::find(&body[..body.len().min(MAX_BYTES)], b":node=") {
+        return key_value(&body[at + 1..]);
     }
-    if parsed.host.is_none()
-        && found.host.is_none()
-        && let Some(payload) = behind_words(body).filter(|_| parsed.rule == super::RAW)
-    {
-        let inner = cef(payload);
-        found = Found { host: inner.host, when: found.when.or(inner.when) };
+    let found = behind_word(body).unwrap_or(found);
+    if let Some(host) = found.host.or_else(|| securid(body)) {
+        return Found { host: Some(host), ..found };
     }
-    if parsed.host.is_none() {
-        parsed.host = found.host.filter(|name| host::is_host(name));
-    }
-    let is_relay_time = parsed.rule == "rfc3164-no-host" && parsed.tag.is_none() && begins_with_date(body);
-    if (parsed.when == When::Missing || is_relay_time)
-        && let Some(when) = found
-            .when
-            .or_else(|| first_time(body).or_else(|| in_column(body)).filter(|_| is_text(parsed.rule)))
-    {
-        parsed.when = when;
-    }
+    let Some(inner) = behind_words(body).map(cef) else { return found };
+    Found { host: inner.host, when: found.when.or(inner.when) }
 }
 
 /// Pulse Secure: a time, the node between dashes, the user's address in brackets.
