@@ -57,6 +57,10 @@ pub fn wrapped(text: &[u8]) -> Option<Parsed<'_>> {
 /// A whole message, PRI and all, behind the address that a relay received it from: `192.0.2.7 <13>…`, `[192.0.2.7] <13>…`,
 /// `192.0.2.7: <13>…`.
 pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
+    // Most texts begin otherwise.
+    if !text.first().is_some_and(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'[' | b':')) {
+        return None;
+    }
     let (first, behind) = word(text);
     let message = skip_spaces(behind);
     if !matches!(message, [b'<', b'0'..=b'9', ..]) || !pri::take(message).sent {

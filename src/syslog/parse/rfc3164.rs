@@ -332,7 +332,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         parsed.set_tag(program);
         return parsed;
     }
-    if tag::is_oracle_audit(text) {
+    if first == b"Oracle" && tag::is_oracle_audit(text) {
         return without_host("rfc3164-no-host");
     }
     // The type of the record behind it, where others have a TAG.
