@@ -28,7 +28,7 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     let versioned = (1..=3).contains(&digits) && matches!(text.get(digits), Some(b' ' | b'\t'));
     let mut fields = Fields { rest: text, strict: true };
     let version = if versioned { fields.next()? } else { b"" };
-    let (when, dated) = timestamp(&mut fields)?;
+    let Some((when, dated)) = timestamp(&mut fields) else { return sparse(text) };
     if !versioned && !dated {
         return None;
     }
@@ -44,7 +44,13 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
         && version == b"1"
         && [host, app, proc_id, msg_id].iter().zip(MAX_FIELD_BYTES).all(|(field, max)| field.len() <= max);
     let numbered = proc_id == b"-" || proc_id.iter().all(u8::is_ascii_digit);
-    let (structured_data, body) = match StructuredData::scan(data) {
+    let found = StructuredData::scan(data);
+    if found.is_none()
+        && let Some(parsed) = sparse(text)
+    {
+        return Some(parsed);
+    }
+    let (structured_data, body) = match found {
         Some(found) => {
             strict &= found.strict;
             (found.elements, found.body)
@@ -78,6 +84,31 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
         structured_data,
         ..Parsed::new(rule, body)
     })
+}
+
+/// A header with one field of no bytes, where two spaces meet: NILVALUE was meant. It is read so where STRUCTURED-DATA stands at
+/// its place only then.
+#[cold]
+fn sparse(text: &[u8]) -> Option<Parsed<'_>> {
+    let text = text.strip_prefix(b"1 ")?;
+    let dated = scan::scan(text).filter(|scanned| scanned.form == Form::Rfc3339);
+    let (when, rest) = match dated {
+        Some(scanned) => (scanned.when, text[scanned.len..].strip_prefix(b" ")?),
+        None => (When::Missing, text.strip_prefix(b" ")?),
+    };
+    let mut fields = [&rest[..0]; 4];
+    let mut parts = rest.splitn(fields.len() + 1, |&byte| byte == b' ');
+    for field in &mut fields {
+        *field = parts.next()?;
+    }
+    let found = StructuredData::scan(parts.next()?)?;
+    let empty = usize::from(dated.is_none()) + fields.iter().filter(|field| field.is_empty()).count();
+    if empty != 1 || !are_fields(&fields) {
+        return None;
+    }
+    let [host, app, proc_id, _] = fields.map(|field| not_nil(field).filter(|field| !field.is_empty()));
+    let structured_data = found.elements;
+    Some(Parsed { when, host, app, proc_id, structured_data, ..Parsed::new("rfc5424-lenient", found.body) })
 }
 
 /// PRINTUSASCII, which fields and names are made of.
