@@ -14,7 +14,7 @@ mod windows;
 use super::{Parsed, host, tag};
 use crate::syslog::time::When;
 use crate::syslog::time::scan;
-use csv::{palo_alto, tipping_point};
+use csv::{numbered, palo_alto, ras_log, server_audit, tipping_point};
 use pairs::{appliance, begins_with_date, cef, key_value, leef};
 pub use pairs::{is_device_pairs, is_key_value};
 use times::{digits_without_year, first_time, in_column};
@@ -67,14 +67,16 @@ fn documented(body: &[u8]) -> Found<'_> {
         Some(b'{') => json::object(body),
         Some(b'[') if body.starts_with(b"[{") => json::object(&body[1..]),
         Some(b'0'..=b'9') => {
-            palo_alto(body).or_else(|| tipping_point(body)).unwrap_or_else(|| first_field(body))
+            let columns = palo_alto(body).or_else(|| tipping_point(body));
+            let columns = columns.or_else(|| server_audit(body)).or_else(|| ras_log(body));
+            columns.unwrap_or_else(|| first_field(body))
         }
         Some(b'<') if windows::is_event(body) => windows::event(body),
         Some(b'<') => access_point(body),
         Some(b'[') => brackets::device(body),
         Some(b'"') if is_timed_pairs(body) => Found { host: None, when: first_time(body) },
         Some(_) if is_key_value(body) => key_value(body),
-        Some(_) => snare(body).or_else(|| netscreen(body)).unwrap_or_default(),
+        Some(_) => snare(body).or_else(|| netscreen(body)).or_else(|| server_audit(body)).unwrap_or_default(),
         None => Found::default(),
     }
 }
@@ -235,7 +237,7 @@ fn first_field(body: &[u8]) -> Found<'_> {
     if let [seconds @ .., b'l', b' ', b'|'] = &body[..body.len().min(13)] {
         return Found { host: None, when: stamp(seconds) };
     }
-    if let Some(when) = digits_without_year(body) {
+    if let Some(when) = digits_without_year(body).or_else(|| numbered(body)) {
         return Found { host: None, when: Some(when) };
     }
     let first =

@@ -3,11 +3,15 @@
 use super::pairs::is_key_value;
 use super::{Found, stamp};
 use crate::syslog::parse::level::is_level_in_capitals;
+use crate::syslog::parse::rfc3164::enclosed;
 use crate::syslog::parse::{host, without_space, word};
 
-/// A device that names itself in brackets: Radware's `[Device: name address]` before the text, or a name before pairs.
+/// A device that names itself in brackets: Radware's `[Device: name address]` before the text, a name before pairs, or
+/// an address before a time.
 pub(super) fn device(body: &[u8]) -> Found<'_> {
-    named_pairs(body).unwrap_or_else(|| Found { host: radware(body), when: None })
+    named_pairs(body)
+        .or_else(|| addressed_event(body))
+        .unwrap_or_else(|| Found { host: radware(body), when: None })
 }
 
 /// Radware: `[Device: name address]` before the text.
@@ -15,6 +19,15 @@ fn radware(body: &[u8]) -> Option<&[u8]> {
     let (name, behind) = word(body.strip_prefix(b"[Device: ")?);
     let address = without_space(behind).split(|&byte| byte == b']').next()?;
     host::is_address(address).then_some(name)
+}
+
+/// SECUI: `[event] [address] time`, where the address is the device's. In front of other texts it may be anybody's.
+fn addressed_event(body: &[u8]) -> Option<Found<'_>> {
+    let (event, rest) = word(body);
+    let (address, rest) = word(without_space(rest));
+    enclosed(event)?;
+    let host = enclosed(address).filter(|address| host::is_address(address))?;
+    Some(Found { host: Some(host), when: Some(stamp(without_space(rest))?) })
 }
 
 /// `SNIPER`: `[name] [Key=value], [Key=value]`, two pairs at least, one of which may be `Time`. A level in front of pairs is a

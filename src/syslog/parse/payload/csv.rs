@@ -1,7 +1,10 @@
 //! Fields between commas, whose places a manual documents.
 
 use super::{Found, searched, stamp};
-use crate::syslog::time::scan;
+use crate::syslog::parse::leading_digits;
+use crate::syslog::parse::rfc3164::enclosed;
+use crate::syslog::time::When;
+use crate::syslog::time::scan::{self, Form};
 
 /// Palo Alto's CSV: a field for future use, time of reception, serial number, type; then, by type, the device's name.
 pub(super) fn palo_alto(body: &[u8]) -> Option<Found<'_>> {
@@ -46,7 +49,6 @@ pub(super) fn tipping_point(body: &[u8]) -> Option<Found<'_>> {
         return None;
     }
     let mut columns = Columns::new(body, separator);
-    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let is_event = [(); 2].iter().all(|()| columns.next().is_some_and(is_number))
         && [(); 2].iter().all(|()| columns.next().is_some_and(is_uuid));
     let [mut name, mut number] = [None; 2];
@@ -57,6 +59,61 @@ pub(super) fn tipping_point(body: &[u8]) -> Option<Found<'_>> {
         name = number.replace(column);
     }
     is_event.then(Found::default)
+}
+
+/// `MariaDB`'s audit plugin: a time in its own files, `server_audit_syslog_info` and a blank in messages; the server's host, the
+/// user, the client, the numbers of the connection and the query, the operation, the database, the object, the code of return.
+pub(super) fn server_audit(body: &[u8]) -> Option<Found<'_>> {
+    /// Names and numbers up to the operation.
+    const MAX_BYTES: usize = 512;
+    const OPERATIONS: [&[u8]; 11] = [
+        b"CONNECT",
+        b"DISCONNECT",
+        b"FAILED_CONNECT",
+        b"CHANGEUSER",
+        b"QUERY",
+        b"READ",
+        b"WRITE",
+        b"CREATE",
+        b"ALTER",
+        b"RENAME",
+        b"DROP",
+    ];
+    let mut columns = Columns::new(&body[..body.len().min(MAX_BYTES)], b',');
+    let mut first = columns.next()?;
+    let when = scan::scan(first).filter(|found| found.len == first.len()).map(|found| found.when);
+    if when.is_some() {
+        first = columns.next()?;
+    }
+    let is_event = columns.by_ref().skip(2).take(2).all(is_number) && OPERATIONS.contains(&columns.next()?);
+    let host = first.rsplit(|&byte| byte == b' ').next();
+    is_event.then_some(Found { host, when })
+}
+
+/// Seconds since 1970 in the column behind a number of one or two digits.
+pub(super) fn numbered(body: &[u8]) -> Option<When<'_>> {
+    let digits = leading_digits(body);
+    let column = body[digits..].strip_prefix(b",").filter(|_| digits <= 2)?;
+    let found = scan::scan(column).filter(|found| found.form == Form::Epoch)?;
+    (column.get(found.len) == Some(&b',')).then_some(found.when)
+}
+
+/// Fabric OS' `RASLog`: time, message in brackets, sequence number, flags and slot, severity, the switch's name, text, each behind a
+/// comma and a space.
+pub(super) fn ras_log(body: &[u8]) -> Option<Found<'_>> {
+    /// Until the switch's name.
+    const MAX_BYTES: usize = 256;
+    const SEVERITIES: [&[u8]; 4] = [b"INFO", b"WARNING", b"ERROR", b"CRITICAL"];
+    let mut columns = Columns::new(&body[..body.len().min(MAX_BYTES)], b',').map(<[u8]>::trim_ascii_start);
+    let when = columns.next().and_then(stamp)?;
+    columns.next().and_then(enclosed)?;
+    let is_numbered = columns.next().is_some_and(is_number);
+    let is_rated = columns.by_ref().take(2).any(|column| SEVERITIES.contains(&column));
+    (is_numbered && is_rated).then(|| Found { host: columns.next(), when: Some(when) })
+}
+
+fn is_number(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 
 /// `00000000-0000-0000-0000-000000000000`.

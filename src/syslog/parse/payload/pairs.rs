@@ -209,7 +209,7 @@ impl<'a> Iterator for Pairs<'a> {
         let key = before.iter().rposition(|&byte| is_between_pairs(byte)).map_or(0, |at| at + 1);
         let rest = &self.rest[sign + 1..];
         let (value, rest) = if let Some(quoted) = rest.strip_prefix(b"\"") {
-            let end = memchr::memchr(b'"', quoted).unwrap_or(quoted.len());
+            let end = quote(quoted).unwrap_or(quoted.len());
             self.value = &quoted[..end];
             (&quoted[..end], quoted.get(end + 1..).unwrap_or_default())
         } else {
@@ -220,6 +220,14 @@ impl<'a> Iterator for Pairs<'a> {
         self.rest = rest;
         Some((&before[key..], value))
     }
+}
+
+/// The quote that ends a value. One behind a backslash does where a pair's end follows: Windows' folders end with that sign.
+fn quote(value: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'"', value).find(|&at| {
+        let is_escaped = value[..at].ends_with(b"\\");
+        !is_escaped || value.get(at + 1).is_none_or(|&next| is_between_pairs(next))
+    })
 }
 
 fn is_between_pairs(byte: u8) -> bool {

@@ -121,7 +121,9 @@ fn labelled(text: &[u8], at: usize) -> Option<When<'_>> {
         || before.is_empty()
         || matches!(before, [.., b',' | b';' | b'|' | b'[' | b'('] | [.., b'E', b'v', b'e', b'n', b't'])
         || is_pair();
-    begins.then(|| scan::scan(skip_spaces(&text[at + 1..]))).flatten().map(|found| found.when)
+    let value = skip_spaces(&text[at + 1..]);
+    let value = value.strip_prefix(b"'").unwrap_or(value);
+    begins.then(|| scan::scan(value)).flatten().map(|found| found.when)
 }
 
 /// A time behind its name in Chinese, `时间`, alone or with what happened then (`发生时间:…`, `日志时间：…`): not when something began,
@@ -199,11 +201,15 @@ pub(super) fn is_label(key: &[u8]) -> bool {
     )
 }
 
-/// What stands in front of the name of a time that ends a text as a word of its own, without the spaces between them.
+/// What stands in front of the name of a time that ends a text as one or two words of its own, without the spaces between them.
 fn before_label(text: &[u8]) -> Option<&[u8]> {
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
-    let start = text.iter().rposition(|byte| !is_letter(byte)).map_or(0, |at| at + 1);
-    is_label(&text[start..]).then(|| text[..start].trim_ascii_end())
+    let start = |text: &[u8]| text.iter().rposition(|byte| !is_letter(byte)).map_or(0, |at| at + 1);
+    let text = text.strip_suffix(b" ").unwrap_or(text);
+    let last = start(text);
+    let two_words = text[..last].strip_suffix(b" ").map(start).filter(|&first| is_label(&text[first..]));
+    let first = two_words.or_else(|| is_label(&text[last..]).then_some(last))?;
+    Some(text[..first].trim_ascii_end())
 }
 
 /// `[Time:dd-mm@hh:mm:ss.fff]` at the end of a text.

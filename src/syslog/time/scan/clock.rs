@@ -60,7 +60,10 @@ impl<'a> Clock<'a> {
         let accepted = match point {
             // A lone point behind the seconds belongs to nothing else.
             b'.' => digits > 0 || ends_word(behind),
-            b',' => digits > 0 && (ends_word(behind) || matches!(behind, Some(b'Z' | b'+' | b'-'))),
+            b',' => {
+                let is_zone = || matches!(behind, Some(b'Z' | b'+' | b'-')) && !self.is_before_date(text);
+                digits > 0 && (ends_word(behind) || is_zone())
+            }
             // Comware separates milliseconds so, and programs hundredths in front of their zone.
             _ => digits == 3 && ends_word(behind) || (1..=3).contains(&digits) && behind == Some(&b'Z'),
         };
@@ -77,6 +80,12 @@ impl<'a> Clock<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a comma and another date, `YYYY-mm-dd`, follow.
+    fn is_before_date(&self, text: &[u8]) -> bool {
+        let shape = text.get(self.end + 1..self.end + 9);
+        shape.is_some_and(|date| leading_digits(date) == 4 && date[4] == b'-' && date[7] == b'-')
     }
 
     fn scan_half_of_day(&mut self, text: &'a [u8]) {
