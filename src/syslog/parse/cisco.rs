@@ -7,7 +7,7 @@
 //!
 //! An uptime (`00:00:46`, `1w2d`) says nothing about the time of day: the time of reception is used.
 
-use super::{Parsed, content, host, leading_digits, skip_spaces, tag, without_space, word};
+use super::{Parsed, content, host, leading_digits, payload, skip_spaces, tag, without_space, word};
 use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Scanned};
 
@@ -100,7 +100,7 @@ pub fn is_task(text: &[u8]) -> bool {
 }
 
 /// What follows `timestamp:`: a TAG or a mnemonic, or `host : %MNEMONIC`, `host: %MNEMONIC` or `host %MNEMONIC`. Other systems put a colon
-/// there as well; only a mnemonic makes it Cisco's.
+/// there as well, before a payload too; only a mnemonic makes it Cisco's.
 pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
     let mut parsed = Parsed::new("rfc3164-no-host", text);
     let trimmed = skip_spaces(text);
@@ -120,6 +120,8 @@ pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
         parsed.rule = "rfc3164";
         parsed.host = Some(name);
         parsed.set_tag(found);
+    } else if is_bare && is_before_payload(name, behind) {
+        parsed = Parsed { host: Some(name), ..Parsed::new("rfc3164", behind) };
     } else if let Some(found) = tag::scan(trimmed) {
         parsed.set_tag(found);
     }
@@ -127,6 +129,12 @@ pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
         parsed.rule = "cisco";
     }
     parsed
+}
+
+/// Whether a payload makes a host of the name before it. Words of a text stand before pairs and objects, too.
+fn is_before_payload(name: &[u8], text: &[u8]) -> bool {
+    let is_text = |rule: &str| matches!(rule, "key-value" | "json") && !host::is_no_word(name);
+    host::is_host(name) && payload::bare(text).is_some_and(|payload| !is_text(payload.rule))
 }
 
 /// One part in front of the timestamp; says what follows it.

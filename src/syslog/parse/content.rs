@@ -38,13 +38,8 @@ pub(super) fn behind_host<'a>(
         parsed.set_tag(tag);
         return parsed;
     }
-    // A device's name behind the address that a relay knows it by.
     if host::is_address(name)
-        && let (own, rest) = word(text)
-        && host::is_host(own)
-        && host::is_no_word(own)
-        && !is_stepped_over(own)
-        && is_mnemonic_or_process(skip_spaces(rest))
+        && let Some((own, rest)) = own_name(text)
     {
         return behind_host(own, rest, rule, place);
     }
@@ -82,6 +77,26 @@ pub(super) fn behind_host<'a>(
         set_tag(&mut parsed, text);
     }
     parsed
+}
+
+/// A device's name behind the address that a relay knows it by, or that SAOS puts in front of it with the hardware's; and what
+/// follows the name.
+fn own_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let behind = without_hardware_address(text);
+    let (own, rest) = word(behind);
+    let follows = skip_spaces(rest);
+    let is_name = if behind.len() < text.len() {
+        tag::is_bare_mnemonic(follows)
+    } else {
+        host::is_no_word(own) && !is_stepped_over(own) && is_mnemonic_or_process(follows)
+    };
+    (host::is_host(own) && is_name).then_some((own, rest))
+}
+
+/// Without a hardware address and the spaces behind it.
+fn without_hardware_address(text: &[u8]) -> &[u8] {
+    let (first, behind) = word(text);
+    if host::is_hardware_address(first) { skip_spaces(behind) } else { text }
 }
 
 /// Takes the TAG at the start of `text`, also where a severity (F5), facility and severity (AIX), an address, the host once
@@ -192,6 +207,12 @@ const TEXT_WORDS: [&[u8]; 40] = [
     b"warm",
 ];
 
+/// Whether a word begins texts, whatever its capitals.
+pub(super) fn is_first_of_text(word: &[u8]) -> bool {
+    // The longest of them has fourteen letters.
+    word.len() <= 14 && TEXT_WORDS.iter().any(|known| known.eq_ignore_ascii_case(word))
+}
+
 /// Whether the word where HOSTNAME stands is of the text, though it has a name's signs: a full stop ends it, it has no
 /// letter, it is an interface's or a path's, the noun of a number (`Port 1/0/3`), or one of those that begin texts. A TAG, a
 /// payload or another header behind it makes a host of any.
@@ -205,8 +226,7 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
     };
     let is_letters = first.iter().all(u8::is_ascii_alphabetic);
     let is_candidate = if is_letters {
-        // The longest of them has fourteen letters.
-        first.len() <= 14 && TEXT_WORDS.iter().any(|known| known.eq_ignore_ascii_case(first))
+        is_first_of_text(first)
             || first[1..].iter().all(u8::is_ascii_lowercase)
                 && first[0].is_ascii_uppercase()
                 && !next.is_empty()
@@ -247,9 +267,13 @@ fn is_kernel(text: &[u8]) -> bool {
 }
 
 /// What follows the client in the logs of web servers and proxies: a time in brackets, at once or behind the two words of
-/// the common log format. A word with a colon is a TAG, and what stands in front of it a host.
+/// the common log format. A word with a colon is a TAG, and what stands in front of it a host. Times of other forms
+/// in brackets are a kernel's or a logger's.
 pub(super) fn is_request(behind: &[u8]) -> bool {
-    let is_time = |text: &[u8]| text.strip_prefix(b"[").is_some_and(|inner| scan::scan(inner).is_some());
+    let is_time = |text: &[u8]| {
+        matches!(text, [b'[', b'0'..=b'9', b'0'..=b'9', b'/', rest @ ..] if rest.first().is_some_and(u8::is_ascii_uppercase))
+            && scan::scan(&text[1..]).is_some()
+    };
     let text = without_space(behind);
     let (identity, rest) = word(text);
     let (user, rest) = word(without_space(rest));

@@ -56,6 +56,16 @@ pub(super) fn is_level_in_capitals(word: &[u8]) -> bool {
         && LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))
 }
 
+/// A severity at the beginning of a text, with the signs that logging libraries set it off by: `[warning] `, `NOTICE: `.
+pub(super) fn is_marked(text: &[u8]) -> bool {
+    let (mark, _) = word(text);
+    match mark {
+        [b'[', level @ .., b']'] => LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)),
+        [level @ .., b':'] => level.iter().all(u8::is_ascii_uppercase) && is_level_in_capitals(level),
+        _ => false,
+    }
+}
+
 /// `user.notice`: facility and severity as `BusyBox` and `AlliedWare` write them.
 pub(super) fn is_selector(word: &[u8]) -> bool {
     let Some(point) = memchr::memchr(b'.', word) else { return false };

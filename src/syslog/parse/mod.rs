@@ -27,7 +27,7 @@
 //!    ([`relay::preceded`]), which has no colon; in front of brackets or behind a VERSION ([`relay::behind_address`]); a
 //!    receiver's note in front of PRI ([`relay::noted`]).
 //! 6. `tag`: a TAG without any header ([`tag`]), or with an address before it, or a name between PRI and a TAG with a process
-//!    ([`rfc3164::addressed`]), or with a host and NILVALUE for the time ([`rfc3164::without_time`]). A second PRI ([`relay::wrapped`]), or one behind an address ([`relay::passed_on`]).
+//!    ([`untimed::addressed`]), or with a host and NILVALUE for the time ([`untimed::without_time`]). A second PRI ([`relay::wrapped`]), or one behind an address ([`relay::passed_on`]).
 //! 7. [`RAW`]: everything else; the body is all that follows PRI.
 //!
 //! Rules look at shapes; a product's name decides only where two products send the same shape with different meanings.
@@ -46,10 +46,11 @@ pub mod rfc3164;
 pub mod rfc5424;
 mod straight;
 pub mod tag;
+pub mod untimed;
 
 use super::time::When;
-use rfc3164::Untimed;
 pub use tag::Tag;
+use untimed::Untimed;
 
 /// Every rule with what it reads: the values of the event's `connector.parse`.
 pub const RULES: [(&str, &str); 21] = [
@@ -155,7 +156,7 @@ fn header(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         return Some(Parsed { host: inner.host.or(Some(address)), ..inner });
     }
     let read = known(text, has_pri);
-    if read.is_none() && is_blank { rfc3164::without_time(text, Untimed::Blank) } else { read }
+    if read.is_none() && is_blank { untimed::without_time(text, Untimed::Blank) } else { read }
 }
 
 /// The rules in their order. What the first two have read is not handed through the questions for the others: most messages
@@ -183,7 +184,7 @@ fn headless(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         .or_else(|| relay::noted(text))
         .or_else(|| relay::counted(text, has_pri))
         .or_else(|| without_time(text, has_pri))
-        .or_else(|| rfc3164::addressed(text, has_pri))
+        .or_else(|| untimed::addressed(text, has_pri))
         .or_else(|| tag_only(text))
         .or_else(|| relay::wrapped(text))
         .or_else(|| relay::passed_on(text))
@@ -191,7 +192,7 @@ fn headless(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
 
 /// NILVALUE between PRI and a host.
 fn without_time(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
-    rfc3164::without_time(text.strip_prefix(b"- ").filter(|_| has_pri)?, Untimed::Nil)
+    untimed::without_time(text.strip_prefix(b"- ").filter(|_| has_pri)?, Untimed::Nil)
 }
 
 fn tag_only(text: &[u8]) -> Option<Parsed<'_>> {

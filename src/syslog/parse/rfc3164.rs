@@ -246,7 +246,14 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
     // An address that is set off by other signs than a space.
     let inner = match first {
-        [b'(', inner @ .., b')'] | [b'<', inner @ .., b'>'] | [inner @ .., b','] => inner,
+        [b'(', inner @ .., b')']
+        | [b'<', inner @ .., b'>']
+        | [b'{', inner @ .., b'}']
+        | [b'"', inner @ .., b'"']
+        | [b'\'', inner @ .., b'\'']
+        | [b'/', inner @ ..]
+        | [inner @ .., b',' | b';' | b'|'] => inner,
+        [b'[', inner @ .., b']'] => host::without_port(inner).unwrap_or_default(),
         _ => b"",
     };
     if host::is_address(inner) {
@@ -353,10 +360,11 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         }
         return parsed;
     }
-    // A number is a name where a TAG follows it, else the beginning of a text. glog has a thread's before `file:line]`.
-    let is_line = || word(skip_spaces(behind)).0.strip_suffix(b"]").is_some_and(|line| line.contains(&b':'));
-    if first.iter().all(u8::is_ascii_digit) && (tag::scan(skip_spaces(behind)).is_none() || is_line()) {
+    if is_number_of_text(first, behind) {
         return without_host("rfc3164-no-host");
+    }
+    if is_repeated_number(first, behind) {
+        return behind_host(first, behind, rule_of(form), place);
     }
     // An access log without a host before it begins with the client's address.
     let is_client = host::is_address(first) || host::without_port(first).is_some_and(host::is_address);
@@ -398,12 +406,32 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     without_host("rfc3164-no-host")
 }
 
+/// Whether a number where HOSTNAME stands begins a text. It is a name, an asset's as a rule, where a TAG, a payload of a device, or
+/// the same number and a colon follow it. glog has a thread's number before `file:line]`.
+fn is_number_of_text(first: &[u8], behind: &[u8]) -> bool {
+    let text = skip_spaces(behind);
+    let is_line = || word(text).0.strip_suffix(b"]").is_some_and(|line| line.contains(&b':'));
+    let is_name = || {
+        tag::scan(text).is_some()
+            || tag::is_payload(text)
+            || payload::is_device_pairs(text)
+            || is_repeated_number(first, behind)
+    };
+    first.iter().all(u8::is_ascii_digit) && (!is_name() || is_line())
+}
+
+/// Whether a number stands where HOSTNAME does and, with a colon, where the TAG does, which no text begins with.
+fn is_repeated_number(first: &[u8], behind: &[u8]) -> bool {
+    first.iter().all(u8::is_ascii_digit)
+        && skip_spaces(behind).strip_prefix(first).is_some_and(|rest| rest.starts_with(b": "))
+}
+
 /// What stands between two brackets that hold the whole word.
 pub(super) fn enclosed(word: &[u8]) -> Option<&[u8]> {
     word.strip_prefix(b"[")?.strip_suffix(b"]").filter(|inner| !inner.is_empty() && !inner.contains(&b'['))
 }
 
-/// Fields between tabs: the host, where a TAG follows it. Other tables, Zeek's for one, have a time in their first column
+/// Fields between tabs: the host, where a TAG follows it, or an address behind RFC 3164's own timestamp. Other tables, Zeek's for one, have a time in their first column
 /// and values of any kind in the next.
 fn behind_tab(text: &[u8], form: Form, place: Place) -> Parsed<'_> {
     let (first, behind) = column(text);
@@ -417,7 +445,10 @@ fn behind_tab(text: &[u8], form: Form, place: Place) -> Parsed<'_> {
                 None => Parsed::new("rfc3164-no-host", behind),
             }
         }
-        Some(behind) if host::is_host(first) && tag::scan(behind).is_some() => {
+        Some(behind)
+            if host::is_host(first) && tag::scan(behind).is_some()
+                || host::is_address(first) && form == Form::Bsd && place == Place::First =>
+        {
             behind_host(first, behind, rule_of(form), place)
         }
         _ => Parsed::new("rfc3164-no-host", text),
@@ -425,7 +456,7 @@ fn behind_tab(text: &[u8], form: Form, place: Place) -> Parsed<'_> {
 }
 
 /// The first word, which a tab ends as well, and what follows it.
-fn column(text: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn column(text: &[u8]) -> (&[u8], &[u8]) {
     let (first, behind) = word(text);
     match memchr::memchr(b'\t', first) {
         Some(at) if at > 0 => (&first[..at], &text[at..]),
@@ -452,61 +483,4 @@ fn node_name(word: &[u8]) -> Option<&[u8]> {
         || host::is_address(inner)
         || inner == b"root" && (host::is_no_word(&word[..open]) || is_serial(&word[..open]));
     (is_one && host::is_host(&word[..open])).then_some(&word[..open])
-}
-
-/// Host and TAG behind what stands in the timestamp's place where a device's clock is not set: NILVALUE, borrowed from
-/// RFC 5424, or nothing, so that two blanks, or PRI and one, meet.
-///
-/// A dash begins the items of lists too, and a blank the words of a text: the host has to look like one, and the colon to stand
-/// right behind the TAG's one word.
-pub fn without_time(text: &[u8], place: Untimed) -> Option<Parsed<'_>> {
-    let (name, behind) = word(text);
-    let text = behind.strip_prefix(b" ")?;
-    let is_sign = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_uppercase() || *byte == b'.';
-    let is_name = host::is_host(name) && host::is_no_word(name);
-    let is_name = host::is_address(name) || is_name && (place == Untimed::Nil || name.iter().any(is_sign));
-    let tag = tag::scan(text).filter(|tag| is_name && !tag.text.contains(&b' '))?;
-    if text.get(tag.text.len()) != Some(&b':') {
-        return None;
-    }
-    let mut parsed = Parsed { host: Some(name), ..Parsed::new("tag", text) };
-    parsed.set_tag(tag);
-    Some(parsed)
-}
-
-/// What stands where a timestamp should.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Untimed {
-    /// NILVALUE.
-    Nil,
-    /// A blank.
-    Blank,
-}
-
-/// An address and a TAG without a timestamp. Other words before a TAG are text, but for a name that is no word between PRI
-/// and a TAG with a process, or topics of `MikroTik`, and for any name before CEF, LEEF or a time in quotes and pairs.
-pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
-    let (name, behind) = word(text);
-    let body = skip_spaces(behind);
-    if tag::is_payload(body) && host::is_host(name) {
-        let rule = if body.starts_with(b"CEF") { "cef" } else { "leef" };
-        return Some(Parsed { host: Some(name), ..Parsed::new(rule, body) });
-    }
-    if host::is_address(name) && payload::is_device_pairs(body)
-        || host::is_host(name) && payload::is_timed_pairs(body)
-    {
-        return Some(Parsed { host: Some(name), ..Parsed::new("key-value", body) });
-    }
-    let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
-    let tag = tag::scan(skip_spaces(behind)).filter(|tag| {
-        host::is_address(name)
-            || has_pri
-                && host::is_host(name)
-                && host::is_no_word(name)
-                && name[0].is_ascii_alphanumeric()
-                && (tag.colon && tag.proc_id.is_some_and(is_number) || tag.is_topics())
-    })?;
-    let mut parsed = Parsed { host: Some(name), ..Parsed::new("tag", text) };
-    parsed.set_tag(tag);
-    Some(parsed)
 }

@@ -248,6 +248,15 @@ fn part() -> impl Strategy<Value = String> {
         "Oracle Audit[7]: ",
         "%LINK-W-Down: ",
         "hostname=h deviceName=d eventTime=",
+        "1 2026-11-05T08:00:01Z  app 7 - [x@1 a=\"\"] ",
+        "1  h app 7 - [x@1 a=\"\"] ",
+        "db-7,app,192.0.2.7,3,9,QUERY,shop,",
+        "2026/11/05-08:00:01, [SEC-1203], 7, FID 128, INFO, h, ",
+        "[fw4_deny] [192.0.2.7] 2026-11-05 08:00:01,2026-11-05 08:00:03,",
+        "0,1793862001,",
+        "DETECTION TIME : 2026-11-05 08:00:01, ",
+        "edge app: [WARNING] ",
+        "192.0.2.7 00:00:5e:00:53:01 SW-1 ",
     ]);
     prop_oneof![8 => fixed.prop_map(str::to_owned), 1 => "[a-zA-Z0-9:\\[\\]<> .,-]{0,8}", 1 => "\\PC{0,4}"]
 }
@@ -267,7 +276,7 @@ const ORDER: [(&str, Rule); 15] = [
     ("noted", |text, _| relay::noted(text)),
     ("counted", relay::counted),
     ("without_time", without_time),
-    ("addressed", rfc3164::addressed),
+    ("addressed", untimed::addressed),
     ("tag", |text, _| tag_only(text)),
     ("wrapped", |text, _| relay::wrapped(text)),
     ("passed_on", |text, _| relay::passed_on(text)),

@@ -1,0 +1,89 @@
+//! A host and a TAG without a timestamp.
+//!
+//! Nothing tells a host from a text's first word there, so that what stands around it has to.
+
+use super::content::is_first_of_text;
+use super::level::{is_level, is_level_in_capitals, is_marked};
+use super::rfc3164::column;
+use super::tag::{self, Tag};
+use super::{Parsed, host, payload, word};
+
+/// Host and TAG behind what stands in the timestamp's place where a device's clock is not set: NILVALUE, borrowed from
+/// RFC 5424, or nothing, so that two blanks, or PRI and one, meet.
+///
+/// A dash begins the items of lists too, and a blank the words of a text: the host has to look like one, and the colon to stand
+/// right behind the TAG's one word.
+pub fn without_time(text: &[u8], place: Untimed) -> Option<Parsed<'_>> {
+    let (name, behind) = word(text);
+    let text = behind.strip_prefix(b" ")?;
+    let is_sign = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_uppercase() || *byte == b'.';
+    let is_name = host::is_host(name) && host::is_no_word(name);
+    let is_name = host::is_address(name) || is_name && (place == Untimed::Nil || name.iter().any(is_sign));
+    let tag = tag::scan(text).filter(|tag| is_name && !tag.text.contains(&b' '))?;
+    if text.get(tag.text.len()) != Some(&b':') {
+        return None;
+    }
+    Some(tagged(name, text, tag))
+}
+
+/// What stands where a timestamp should.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Untimed {
+    /// NILVALUE.
+    Nil,
+    /// A blank.
+    Blank,
+}
+
+/// An address and a TAG without a timestamp, or a name and a TAG between PRI and a text ([`is_named`]); any name before CEF, LEEF or
+/// a time in quotes and pairs. Other words before a TAG are text.
+pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
+    let (name, behind) = column(text);
+    let body = behind.trim_ascii_start();
+    if tag::is_payload(body) && host::is_host(name) {
+        let rule = if body.starts_with(b"CEF") { "cef" } else { "leef" };
+        return Some(Parsed { host: Some(name), ..Parsed::new(rule, body) });
+    }
+    if host::is_address(name) && payload::is_device_pairs(body)
+        || host::is_host(name) && payload::is_timed_pairs(body)
+    {
+        return Some(Parsed { host: Some(name), ..Parsed::new("key-value", body) });
+    }
+    // Behind a colon a mnemonic is Cisco's.
+    let bare = || name.strip_suffix(b":").filter(|_| !body.starts_with(b"%"));
+    let own = host::without_port(name).or_else(bare).filter(|own| host::is_address(own)).unwrap_or(name);
+    let tag = tag::scan(body).filter(|tag| host::is_address(own) || has_pri && is_named(name, tag, text))?;
+    Some(tagged(own, text, tag))
+}
+
+fn tagged<'a>(name: &'a [u8], text: &'a [u8], tag: Tag<'a>) -> Parsed<'a> {
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new("tag", text) };
+    parsed.set_tag(tag);
+    parsed
+}
+
+/// Whether the word in front of a TAG is a host's name: one that is no word before topics of `MikroTik`; any but those of texts
+/// before a process, `gw app[7]: text`, or before a TAG whose text is CEF or LEEF or begins with a marked severity,
+/// `gw app: [ALERT] text`, `gw app: NOTICE: text`.
+fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
+    let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
+    let is_candidate =
+        host::is_host(name) && name[0].is_ascii_alphanumeric() && !name.iter().all(u8::is_ascii_digit);
+    if !is_candidate || !tag.colon {
+        return is_candidate && tag.is_topics() && host::is_no_word(name);
+    }
+    let is_name = || host::is_no_word(name) || !is_of_sentence(name) && tag::scan(text).is_none();
+    if tag.proc_id.is_some() {
+        tag.proc_id.is_some_and(is_number) && is_name()
+    } else {
+        (is_marked(tag.body) || tag::is_payload(tag.body)) && !is_first_of_text(tag.app) && is_name()
+    }
+}
+
+/// Whether letters are more likely a sentence's first word or a severity than a name.
+fn is_of_sentence(word: &[u8]) -> bool {
+    word[1..].iter().all(u8::is_ascii_lowercase) && word[0].is_ascii_uppercase()
+        || is_level(word)
+        || is_level_in_capitals(word)
+        || is_first_of_text(word)
+}
