@@ -164,9 +164,13 @@ fn header(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
 fn known(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     if let Some(parsed) = rfc5424::parse(text) {
         // A relay that took the message for text, and had nothing else to say of it.
-        let is_bare =
-            parsed.body.first() == Some(&b'<') && parsed.app.is_none() && parsed.structured_data.is_none();
-        return is_bare.then(|| relay::wrapped(parsed.body)).flatten().or(Some(parsed));
+        let is_bare = parsed.app.is_none() && parsed.structured_data.is_none();
+        let inner = match parsed.body.first() {
+            Some(b'<') if is_bare => relay::wrapped(parsed.body),
+            Some(b'A'..=b'Z') if is_bare => relay::unread(parsed.body),
+            _ => None,
+        };
+        return inner.or(Some(parsed));
     }
     let read = rfc3164::parse(text, has_pri);
     if read.is_some() { read } else { headless(text, has_pri) }

@@ -87,7 +87,15 @@ pub fn dated(text: &[u8]) -> Option<Parsed<'_>> {
     (inner.host.is_none() && inner.tag.is_some()).then_some(Parsed { rule: "relayed", ..inner })
 }
 
-/// A name in front of the timestamp, as some relays' templates put it: an address, or a name that is no word.
+/// A header of RFC 3164 as the text of a relay's message that names no program. Texts do not begin with its timestamp, a host and a
+/// TAG.
+pub fn unread(text: &[u8]) -> Option<Parsed<'_>> {
+    scan::scan(text).filter(|scanned| scanned.form == Form::Bsd)?;
+    relayed(text, None)
+}
+
+/// A name in front of the timestamp, as some relays' templates put it: an address, also in brackets or with a colon, or a name
+/// that is no word.
 pub fn preceded(text: &[u8]) -> Option<Parsed<'_>> {
     // A level may stand in brackets before all of it.
     let text = match text
@@ -99,7 +107,9 @@ pub fn preceded(text: &[u8]) -> Option<Parsed<'_>> {
         }
         _ => text,
     };
-    let (name, behind) = word(text);
+    let (first, behind) = word(text);
+    let marked = enclosed(first).or_else(|| first.strip_suffix(b":")).filter(|inner| host::is_address(inner));
+    let name = marked.unwrap_or(first);
     if !host::is_host(name) || !host::is_no_word(name) {
         return None;
     }
@@ -108,7 +118,10 @@ pub fn preceded(text: &[u8]) -> Option<Parsed<'_>> {
     let inner = header(text, &scanned, Place::Line)?;
     // Words with a dash alone are compounds of a text, those with a digit, a point or capitals besides are names.
     let is_name = name.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase() || *byte == b'.');
-    (inner.tag.is_some() || inner.host.is_some() || is_name)
+    // Behind a colon a timestamp that another colon follows is Cisco's, as one in front of a mnemonic is.
+    let is_ciscos = || inner.rule == "cisco" || skip_spaces(&text[scanned.len..]).starts_with(b":");
+    let is_own = marked.is_none() || !is_ciscos();
+    (is_own && (inner.tag.is_some() || inner.host.is_some() || is_name))
         .then(|| Parsed { host: inner.host.or(Some(name)), ..inner })
 }
 

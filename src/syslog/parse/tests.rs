@@ -256,6 +256,8 @@ fn part() -> impl Strategy<Value = String> {
         "0,1793862001,",
         "DETECTION TIME : 2026-11-05 08:00:01, ",
         "edge app: [WARNING] ",
+        "192.0.2.7: ",
+        "1 2026-11-05T08:00:01Z h - - - - Nov  5 08:00:01 ",
         "192.0.2.7 00:00:5e:00:53:01 SW-1 ",
     ]);
     prop_oneof![8 => fixed.prop_map(str::to_owned), 1 => "[a-zA-Z0-9:\\[\\]<> .,-]{0,8}", 1 => "\\PC{0,4}"]
