@@ -349,6 +349,16 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         parsed.set_tag(record);
         return parsed;
     }
+    // A severity in front of the host, which a TAG with a process tells from a logging library's thread.
+    if place != Place::Line
+        && (is_level_in_capitals(first) || is_level(first))
+        && let (name, rest) = word(skip_spaces(behind))
+        && host::is_host(name)
+        && host::is_no_word(name)
+        && is_mnemonic_or_process(skip_spaces(rest))
+    {
+        return behind_host(name, rest, rule_of(form), place);
+    }
     // A logging library's severity stands where it puts no host.
     if is_level_in_capitals(first) {
         return without_host("rfc3164-no-host");

@@ -5,7 +5,7 @@
 //! with bytes that its grammar does not have, STRUCTURED-DATA missing or broken. What is not STRUCTURED-DATA by its grammar
 //! stays in the body, so that nothing of it is lost.
 
-use super::{Parsed, leading_digits, without_space};
+use super::{Parsed, host, leading_digits, without_space};
 use crate::syslog::block;
 use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Form};
@@ -78,7 +78,7 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     Some(Parsed {
         when,
-        host: not_nil(host),
+        host: not_nil(without_port(host)),
         app: not_nil(app),
         proc_id: not_nil(proc_id),
         structured_data,
@@ -119,6 +119,16 @@ fn is_printable(text: &[u8]) -> bool {
 /// A field, or nothing for NILVALUE.
 fn not_nil(field: &[u8]) -> Option<&[u8]> {
     (field != b"-").then_some(field)
+}
+
+/// An address without the port and the brackets that section 6.2.4 does not give it; any other field as it is.
+fn without_port(field: &[u8]) -> &[u8] {
+    match field.first() {
+        Some(b'0'..=b'9' | b'[') => {
+            host::without_port(field).filter(|address| host::is_address(address)).unwrap_or(field)
+        }
+        _ => field,
+    }
 }
 
 /// TIMESTAMP, and whether it names a date. A word that is neither a date nor NILVALUE is an unreadable timestamp.

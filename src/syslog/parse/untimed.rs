@@ -35,7 +35,7 @@ pub enum Untimed {
     Blank,
 }
 
-/// An address and a TAG without a timestamp, or a name and a TAG between PRI and a text ([`is_named`]); any name before CEF, LEEF or
+/// An address and a TAG without a timestamp, or a name and a TAG between PRI and a text (`is_named`); any name before CEF, LEEF or
 /// a time in quotes and pairs. Other words before a TAG are text.
 pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     let (name, behind) = column(text);
