@@ -172,7 +172,7 @@ fn with_host(example: &Example) -> Vec<Example> {
     let bare = match example.rule.as_str() {
         "rfc3164-iso" => example.app.is_none() && !example.raw.starts_with('<'),
         "relayed" => example.app.is_none(),
-        "tag" => example.raw.contains(">- ") || example.raw.contains("> "),
+        "tag" | "json" => example.raw.contains(">- ") || example.raw.contains("> "),
         _ => false,
     };
     let short = if bare { "gw3" } else { "gw" };

@@ -34,12 +34,27 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     Some(parsed)
 }
 
+/// The firewall's name in front of the name of the log, where others have a TAG: Barracuda's `name/box_Firewall_Activity:`.
+pub fn box_log(word: &[u8]) -> Option<&[u8]> {
+    let (name, log) = word.split_at(memchr::memchr(b'/', word)?);
+    let is_log = log.starts_with(b"/box_") || log.starts_with(b"/srv_");
+    (is_log && log.ends_with(b":") && host::is_host(name)).then_some(name)
+}
+
 /// A name without a timestamp in front of it: of VRP, whose mnemonic a sign may stand before (`name %%: %%01MODULE/…`); of a
 /// management controller, in front of its serial number, a colon and a timestamp; or of a console server, in front of a port and a
 /// timestamp.
 fn named<'a>(name: &'a [u8], text: &'a [u8]) -> Option<Parsed<'a>> {
     if !host::is_host(name) {
         return None;
+    }
+    // SmartNode sets name, time and level off with colons.
+    if let Some(dated) = text.strip_prefix(b": ")
+        && let Some(scanned) = scan::scan(dated).filter(|scanned| scanned.form != Form::Epoch)
+        && let Some(rest) = dated[scanned.len..].strip_prefix(b" : ")
+    {
+        let parsed = Parsed { host: Some(name), when: scanned.when, ..Parsed::new("rfc3164-iso", rest) };
+        return Some(parsed);
     }
     let unmarked = text.strip_prefix(b"%%:").map_or(text, skip_spaces);
     if unmarked.starts_with(b"%%")

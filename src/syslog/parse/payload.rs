@@ -74,6 +74,7 @@ fn documented(body: &[u8]) -> Found<'_> {
         Some(b'<') if windows::is_event(body) => windows::event(body),
         Some(b'<') => access_point(body),
         Some(b'[') => brackets::device(body),
+        Some(b'%') if body.starts_with(b"%[") => Found { host: brackets::node(&body[1..]), when: None },
         Some(b'"') if is_timed_pairs(body) => Found { host: None, when: first_time(body) },
         Some(_) if is_key_value(body) => key_value(body),
         Some(_) => snare(body).or_else(|| netscreen(body)).or_else(|| server_audit(body)).unwrap_or_default(),
@@ -88,7 +89,7 @@ fn in_text<'a>(body: &'a [u8], found: Found<'a>) -> Found<'a> {
     if let Some(at) = memchr::memmem::find(&body[..body.len().min(MAX_BYTES)], b":node=") {
         return key_value(&body[at + 1..]);
     }
-    let found = behind_word(body).unwrap_or(found);
+    let found = behind_word(body).or_else(|| member(body)).unwrap_or(found);
     if let Some(host) = found.host.or_else(|| securid(body)) {
         return Found { host: Some(host), ..found };
     }
@@ -110,6 +111,16 @@ fn securid(body: &[u8]) -> Option<&[u8]> {
     let (name, rest) = rest.split_at(memchr::memchr(b',', rest)?);
     let logger = super::word(rest.strip_prefix(b", ")?).0;
     memchr::memmem::find(logger, b"com.rsa.").map(|_| name)
+}
+
+/// `EqualLogic`: two numbers, the member, a process and a time, each with a colon behind it.
+fn member(body: &[u8]) -> Option<Found<'_>> {
+    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let mut columns = body.splitn(5, |&byte| byte == b':');
+    let is_numbered = [(); 2].iter().all(|()| columns.next().is_some_and(is_number));
+    let (name, _process, rest) = (columns.next()?, columns.next()?, columns.next()?);
+    let when = stamp(rest).filter(|_| is_numbered && host::is_host(name))?;
+    Some(Found { host: Some(name), when: Some(when) })
 }
 
 /// A JSON object behind a program's name or a type's.
@@ -167,8 +178,8 @@ pub fn is_timed_pairs(text: &[u8]) -> bool {
     time().is_some_and(|behind| is_key_value(super::skip_spaces(behind)))
 }
 
-/// `ScreenOS` without a timestamp: `name: NetScreen device_id=name [Root]system-…`, at whose end the time may stand in
-/// parentheses.
+/// `ScreenOS` without a timestamp: `name: NetScreen device_id=name [Root]system-…`, or a serial number of digits for the second
+/// name, at whose end the time may stand in parentheses.
 fn netscreen(body: &[u8]) -> Option<Found<'_>> {
     let (name, behind) = super::word(&body[..body.len().min(300)]);
     let name = name.strip_suffix(b":")?;
@@ -178,7 +189,7 @@ fn netscreen(body: &[u8]) -> Option<Found<'_>> {
         .and_then(|text| text.rsplitn(2, |&byte| byte == b'(').next())
         .and_then(|inner| scan::scan(inner).filter(|found| found.len == inner.len()))
         .map(|found| found.when);
-    (said == name).then_some(Found { host: Some(name), when })
+    (said == name || said.iter().all(u8::is_ascii_digit)).then_some(Found { host: Some(name), when })
 }
 
 /// Snare: host, `MSWinEventLog`, criticality, source, counter, time, number, source, user, kind of user, kind of event, computer
@@ -246,13 +257,18 @@ fn first_field(body: &[u8]) -> Found<'_> {
     Found { host, when: first.map(|found| found.when) }
 }
 
-/// The address of a platform in the column between a type and an object, behind a time: `|!type|!192.0.2.7|!{"…":…}`.
+/// The address of a platform in the column between a type and an object, behind a time: `|!type|!192.0.2.7|!{"…":…}`; with these
+/// signs also in front of the type.
 fn before_object(columns: &[u8]) -> Option<&[u8]> {
     /// A type and an address.
     const MAX_BYTES: usize = 96;
     let end = memchr::memmem::find(&columns[..columns.len().min(MAX_BYTES)], b"{\"")?;
-    let mut columns =
-        columns[..end].rsplit(|&byte| byte == b'|').map(|column| column.strip_prefix(b"!").unwrap_or(column));
-    let is_last = columns.next()?.is_empty();
-    columns.next().filter(|address| is_last && host::is_address(address))
+    let mut columns = columns[..end].rsplit(|&byte| byte == b'|');
+    let is_last = matches!(columns.next()?, b"" | b"!");
+    let last = columns.next()?;
+    let before = columns.next().and_then(|column| column.strip_prefix(b"!"));
+    [Some(last.strip_prefix(b"!").unwrap_or(last)), before]
+        .into_iter()
+        .flatten()
+        .find(|column| is_last && host::is_address(column))
 }

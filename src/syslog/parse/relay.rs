@@ -174,9 +174,10 @@ pub fn noted(text: &[u8]) -> Option<Parsed<'_>> {
     Some(Parsed { priority: inner.priority, host: parsed.host.or(Some(address)), when, ..parsed })
 }
 
-/// AIX: a relay that names the origin in the text.
+/// AIX, and FreeBSD in fewer words: a relay that names the origin in the text.
 pub fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
-    let rest = text.strip_prefix(b"Message forwarded from ")?;
+    let rest =
+        text.strip_prefix(b"Message forwarded from ").or_else(|| text.strip_prefix(b"Forwarded from "))?;
     let (name, behind) = word(rest);
     let name = name.strip_suffix(b":")?;
     if !host::is_host(name) {
@@ -187,6 +188,12 @@ pub fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
         set_tag(&mut parsed, behind);
     }
     Some(parsed)
+}
+
+/// Kiwi: the address that it received a message from, in front of what follows HOSTNAME in its own header, and that rest.
+pub fn original_address(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (address, rest) = word(text.strip_prefix(b"Original Address=")?);
+    host::is_address(address).then_some((address, rest))
 }
 
 /// A counter, a sign or a level between PRI and a timestamp: `[1234] `, `#1234 `, `1234: `, `- `, `info `.

@@ -227,6 +227,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         parsed.set_tag(tag);
         return parsed;
     }
+    if let Some(name) = devices::box_log(first) {
+        return behind_host(name, &text[name.len() + 1..], rule_of(form), place);
+    }
     if let Some(name) = first.strip_suffix(b":")
         && !host::is_ipv6(first)
     {

@@ -19,6 +19,9 @@ pub fn without_time(text: &[u8], place: Untimed) -> Option<Parsed<'_>> {
     let is_sign = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_uppercase() || *byte == b'.';
     let is_name = host::is_host(name) && host::is_no_word(name);
     let is_name = host::is_address(name) || is_name && (place == Untimed::Nil || name.iter().any(is_sign));
+    if place == Untimed::Nil && is_name && payload::is_payload(text) {
+        return Some(Parsed { host: Some(name), ..payload::bare(text)? });
+    }
     let tag = tag::scan(text).filter(|tag| is_name && !tag.text.contains(&b' '))?;
     if text.get(tag.text.len()) != Some(&b':') {
         return None;

@@ -14,6 +14,14 @@ pub(super) fn device(body: &[u8]) -> Found<'_> {
         .unwrap_or_else(|| Found { host: radware(body), when: None })
 }
 
+/// Unified Communications Manager's `[NodeID=name]` among the `[Key=value]` in front of an alarm's text.
+pub(super) fn node(body: &[u8]) -> Option<&[u8]> {
+    const KEY: &[u8] = b"[NodeID=";
+    let value = &body[memchr::memmem::find(body, KEY)? + KEY.len()..];
+    let (name, _) = value.split_at(memchr::memchr(b']', value)?);
+    Some(name).filter(|name| host::is_host(name))
+}
+
 /// Radware: `[Device: name address]` before the text.
 fn radware(body: &[u8]) -> Option<&[u8]> {
     let (name, behind) = word(body.strip_prefix(b"[Device: ")?);

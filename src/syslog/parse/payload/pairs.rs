@@ -8,23 +8,28 @@ use crate::syslog::parse::{host, word};
 use crate::syslog::time::scan;
 use crate::syslog::time::{Stamp, When, Zone};
 
-/// CEF: `dvchost` or `dvc`, and `rt`, else `start`, else `end`; some write the full names of its dictionary.
+/// CEF: `dvchost` or `dvc`, and `rt`, else `start`, else `end`, else a `timeStamp` that its dictionary does not have; some write
+/// the full names of the dictionary.
 pub(super) fn cef(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
-    let (mut address, mut begin, mut end) = (None, None, None);
+    let [mut begin, mut end, mut written] = [None; 3];
+    let mut address = None;
     let extension = body.splitn(8, |&byte| byte == b'|').nth(7).unwrap_or_default();
     for (key, rest) in KeyStarts::new(extension, b' ') {
         match key {
             b"dvchost" | b"deviceHostName" => found.host = name_of(word(rest).0),
             b"dvc" | b"deviceAddress" => address = name_of(word(rest).0),
+            // Check Point's gateway, where `dvc` is not mapped.
+            b"origin" => address = address.or(Some(word(rest).0).filter(|value| host::is_address(value))),
             b"rt" | b"deviceReceiptTime" => found.when = stamp(rest),
             b"start" => begin = stamp(rest),
             b"end" => end = stamp(rest),
+            b"timeStamp" => written = stamp(rest),
             _ => {}
         }
     }
     found.host = found.host.or(address);
-    found.when = found.when.or(begin).or(end);
+    found.when = found.when.or(begin).or(end).or(written);
     found
 }
 

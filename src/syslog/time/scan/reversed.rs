@@ -1,5 +1,5 @@
 //! A time of day in front of its date: `08:00:01 05.11.2026`, `08:00:01.123 UTC Thu Nov 5 2026` (IOS' `show clock`),
-//! `08:00:01 Nov 5`, `08:00:01 2026-11-05`, `08:00:01, 05 Nov 2026`.
+//! `08:00:01 Nov 5`, `08:00:01 2026-11-05`, `08:00:01 11/05/2026 UTC` (ZXR10), `08:00:01, 05 Nov 2026`.
 
 use super::zones::spaced;
 use super::{
@@ -24,6 +24,11 @@ pub(super) fn scan(text: &[u8]) -> Option<Scanned<'_>> {
     let at = spaces(text, clock.end + len + comma)?;
     let at = at + weekday(&text[at..]).unwrap_or(0);
     let Date { year, month, day, end } = named(text, at).or_else(|| numeric(text, at))?;
+    // Or the zone behind the date.
+    let (zone, end) = match spaced(&text[end..]).filter(|_| len == 0) {
+        Some((zone, len)) => (zone, end + len),
+        None => (zone, end),
+    };
     let stamp = clock.stamp(year, month, day, zone);
     (stamp.is_valid() && ends_word(text.get(end))).then_some(Scanned {
         when: When::Civil(stamp),
