@@ -213,7 +213,8 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
                 None => return None,
             };
             (prefix.host.is_none() && host::is_host(name) && rest.len() > 1).then(|| {
-                prefix.host = Some(name);
+                // Access points have their hardware address for a name.
+                prefix.host = Some(name.strip_prefix(b"AP:").unwrap_or(name));
                 rest
             })
         }
@@ -343,9 +344,11 @@ fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<P
         let (own_host, text) = if tag::mnemonic(spaced).is_some() {
             (None, spaced)
         } else {
-            // EMBLEM's name has a colon of its own.
-            let name = name.strip_suffix(b":").filter(|name| !name.is_empty()).unwrap_or(name);
-            (Some(name).filter(|name| host::is_host(name)), skip_spaces(rest))
+            // EMBLEM's name has a colon of its own. Behind a device's name it is a zone that was given a name of its own.
+            let bare = name.strip_suffix(b":").filter(|name| !name.is_empty());
+            let is_zone = bare.is_some() && prefix.host.is_some();
+            let name = bare.unwrap_or(name);
+            (Some(name).filter(|name| !is_zone && host::is_host(name)), skip_spaces(rest))
         };
         let text = text.strip_prefix(b": ").map_or(text, skip_spaces);
         let mut parsed = Parsed { host: own_host, ..Parsed::new("cisco", text) };

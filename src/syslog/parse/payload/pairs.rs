@@ -147,6 +147,10 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
         found.host = found.host.or(engine);
     }
     found.host = found.host.or(names.host());
+    // FortiAnalyzer's `timestamp` is the device's time of day taken for UTC; date and time have their zone beside them.
+    if let (Some(date), Some(time), Some(_)) = (date, time, zone) {
+        found.when = date_and_time(date, time, zone).or(found.when);
+    }
     found.when = found.when.or_else(|| match (date, time) {
         (Some(date), Some(time)) => date_and_time(date, time, zone),
         (None, Some(_)) => whole.map(|when| in_zone(when, zone)),
