@@ -167,15 +167,16 @@ fn with_host(example: &Example) -> Vec<Example> {
     if example.rule == "rfc5424-lenient" && (host.len() > 255 || !host.is_ascii()) {
         return Vec::new();
     }
-    // In a line of a file and behind a relay's header a name of letters alone needs a TAG behind it, and behind a dash or a
-    // blank for the time it is a word.
+    // In a line of a file and behind a relay's header a name of letters alone needs a TAG behind it, and without a time it is a
+    // word.
     let bare = match example.rule.as_str() {
         "rfc3164-iso" => example.app.is_none() && !example.raw.starts_with('<'),
         "relayed" => example.app.is_none(),
-        "tag" | "json" => example.raw.contains(">- ") || example.raw.contains("> "),
+        "tag" => true,
+        "json" => example.raw.contains(">- "),
         _ => false,
     };
-    let short = if bare { "gw3" } else { "gw" };
+    let short = if bare { "gw-3" } else { "gw" };
     [short, "gw-3.example.net", "198.51.100.7", "2001:db8::7"]
         .map(|host| Example {
             raw: format!(

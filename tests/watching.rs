@@ -56,7 +56,10 @@ fn samples(text: &str) -> BTreeMap<String, i64> {
             rest = &value[end.unwrap() + 1..];
             rest = rest.strip_prefix(',').unwrap_or(rest);
         }
-        assert!(samples.insert(series.to_owned(), value.parse().unwrap()).is_none(), "twice: {series}");
+        assert!(
+            samples.insert(series.to_owned(), value.parse::<f64>().unwrap() as i64).is_none(),
+            "twice: {series}"
+        );
     }
     samples
 }

@@ -133,7 +133,7 @@ pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
 
 /// Whether a payload makes a host of the name before it. Words of a text stand before pairs and objects, too.
 fn is_before_payload(name: &[u8], text: &[u8]) -> bool {
-    let is_text = |rule: &str| matches!(rule, "key-value" | "json") && !host::is_no_word(name);
+    let is_text = |rule: &str| matches!(rule, "key-value" | "json");
     host::is_host(name) && payload::bare(text).is_some_and(|payload| !is_text(payload.rule))
 }
 

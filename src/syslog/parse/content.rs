@@ -16,12 +16,10 @@ pub(super) fn behind_host<'a>(
     place: Place,
 ) -> Parsed<'a> {
     let behind = behind.strip_prefix(b"\t").unwrap_or(behind);
+    let (name, behind) = relay::original_address(skip_spaces(behind)).unwrap_or((name, behind));
     let name = host::without_address(host::without_unit(name));
     let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, without_space(behind)) };
     let mut text = skip_spaces(behind);
-    if let Some((origin, rest)) = relay::original_address(text) {
-        return behind_host(origin, rest, rule, place);
-    }
     if let Some(rest) = text.strip_prefix(b":") {
         // ASA puts a colon between host and mnemonic; elsewhere it is an empty TAG.
         if rest.is_empty() || rest[0] == b' ' {

@@ -49,7 +49,7 @@ fn named<'a>(name: &'a [u8], text: &'a [u8]) -> Option<Parsed<'a>> {
         return None;
     }
     // SmartNode sets name, time and level off with colons.
-    if let Some(dated) = text.strip_prefix(b": ")
+    if let Some(dated) = text.strip_prefix(b": ").filter(|_| host::is_no_word(name))
         && let Some(scanned) = scan::scan(dated).filter(|scanned| scanned.form != Form::Epoch)
         && let Some(rest) = dated[scanned.len..].strip_prefix(b" : ")
     {

@@ -7,7 +7,7 @@
 use super::content::{is_own_word, set_tag};
 use super::level::{LEVELS, is_level_in_capitals};
 use super::rfc3164::{Place, enclosed, header};
-use super::{Parsed, devices, host, payload, pri, rfc5424, skip_spaces, without_space, word};
+use super::{Parsed, devices, host, payload, pri, rfc5424, skip_spaces, tag, without_space, word};
 use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
 
@@ -37,7 +37,7 @@ pub fn relayed<'a>(text: &'a [u8], relay: Option<&[u8]>) -> Option<Parsed<'a>> {
     let is_name = |name: &[u8]| {
         let is_address = relay.is_some_and(host::is_address);
         let form = matches!(scanned.form, Form::Bsd | Form::Rfc3339);
-        let is_header = is_offset || scanned.form == Form::Bsd || form && is_address;
+        let is_header = is_offset || form && is_address;
         relay == Some(name) || host::is_no_word(name) && is_header
     };
     let complete = inner
@@ -174,13 +174,14 @@ pub fn noted(text: &[u8]) -> Option<Parsed<'_>> {
     Some(Parsed { priority: inner.priority, host: parsed.host.or(Some(address)), when, ..parsed })
 }
 
-/// AIX, and FreeBSD in fewer words: a relay that names the origin in the text.
+/// AIX, and FreeBSD in fewer words, with a TAG behind them: a relay that names the origin in the text.
 pub fn forwarded(text: &[u8]) -> Option<Parsed<'_>> {
     let rest =
         text.strip_prefix(b"Message forwarded from ").or_else(|| text.strip_prefix(b"Forwarded from "))?;
     let (name, behind) = word(rest);
     let name = name.strip_suffix(b":")?;
-    if !host::is_host(name) {
+    let is_short = text.starts_with(b"F");
+    if !host::is_host(name) || is_short && tag::scan(skip_spaces(behind)).is_none() {
         return None;
     }
     let mut parsed = Parsed { host: Some(name), ..Parsed::new("aix", without_space(behind)) };

@@ -249,14 +249,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
     // An address that is set off by other signs than a space.
     let inner = match first {
-        [b'(', inner @ .., b')']
-        | [b'<', inner @ .., b'>']
-        | [b'{', inner @ .., b'}']
-        | [b'"', inner @ .., b'"']
-        | [b'\'', inner @ .., b'\'']
-        | [b'/', inner @ ..]
-        | [inner @ .., b',' | b';' | b'|'] => inner,
-        [b'[', inner @ .., b']'] => host::without_port(inner).unwrap_or_default(),
+        [b'(', inner @ .., b')'] | [b'<', inner @ .., b'>'] | [inner @ .., b','] => inner,
         _ => b"",
     };
     if host::is_address(inner) {
@@ -354,6 +347,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
     // A severity in front of the host, which a TAG with a process tells from a logging library's thread.
     if place != Place::Line
+        && matches!(form, Form::Bsd | Form::Rfc3339)
         && (is_level_in_capitals(first) || is_level(first))
         && let (name, rest) = word(skip_spaces(behind))
         && host::is_host(name)

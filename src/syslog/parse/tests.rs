@@ -331,3 +331,11 @@ fn no_rule_swallows_the_messages_of_another() {
     let found: Vec<_> = found.into_iter().filter(|(pair, _)| !known.contains(pair)).collect();
     assert!(found.is_empty(), "{found:#?}");
 }
+
+#[test]
+fn an_address_in_front_of_a_text_is_taken_once_however_often_it_stands_there() {
+    let text = format!("<13>Nov  5 08:00:01 relay {}text", "Original Address=::1 ".repeat(40_000));
+    let parsed = parse(text.as_bytes());
+    assert_eq!(parsed.host, Some(&b"::1"[..]));
+    assert!(parsed.body.starts_with(b"Original Address=::1 "));
+}

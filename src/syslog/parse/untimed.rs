@@ -3,7 +3,7 @@
 //! Nothing tells a host from a text's first word there, so that what stands around it has to.
 
 use super::content::is_first_of_text;
-use super::level::{is_level, is_level_in_capitals, is_marked};
+use super::level::is_marked;
 use super::rfc3164::column;
 use super::tag::{self, Tag};
 use super::{Parsed, host, payload, word};
@@ -16,9 +16,10 @@ use super::{Parsed, host, payload, word};
 pub fn without_time(text: &[u8], place: Untimed) -> Option<Parsed<'_>> {
     let (name, behind) = word(text);
     let text = behind.strip_prefix(b" ")?;
-    let is_sign = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_uppercase() || *byte == b'.';
     let is_name = host::is_host(name) && host::is_no_word(name);
-    let is_name = host::is_address(name) || is_name && (place == Untimed::Nil || name.iter().any(is_sign));
+    // Behind a blank names of interfaces and protocols begin texts: `eth0 link: up`, `802.1X port: failed`.
+    let is_device = || name.contains(&b'-') && name.iter().any(u8::is_ascii_digit) || is_qualified(name);
+    let is_name = host::is_address(name) || is_name && (place == Untimed::Nil || is_device());
     if place == Untimed::Nil && is_name && payload::is_payload(text) {
         return Some(Parsed { host: Some(name), ..payload::bare(text)? });
     }
@@ -65,9 +66,9 @@ fn tagged<'a>(name: &'a [u8], text: &'a [u8], tag: Tag<'a>) -> Parsed<'a> {
     parsed
 }
 
-/// Whether the word in front of a TAG is a host's name: one that is no word before topics of `MikroTik`; any but those of texts
-/// before a process, `gw app[7]: text`, or before a TAG whose text is CEF or LEEF or begins with a marked severity,
-/// `gw app: [ALERT] text`, `gw app: NOTICE: text`.
+/// Whether the word in front of a TAG is a host's name: one that is no word before topics of `MikroTik`, before a process,
+/// `gw-1 app[7]: text`, or before a TAG whose text is CEF or LEEF or begins with a marked severity, `gw-1 app: [ALERT] text`,
+/// `gw-1 app: NOTICE: text`.
 fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
     let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
     let is_candidate =
@@ -75,7 +76,7 @@ fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
     if !is_candidate || !tag.colon {
         return is_candidate && tag.is_topics() && host::is_no_word(name);
     }
-    let is_name = || host::is_no_word(name) || !is_of_sentence(name) && tag::scan(text).is_none();
+    let is_name = || host::is_no_word(name) || is_coined(name) && tag::scan(text).is_none();
     if tag.proc_id.is_some() {
         tag.proc_id.is_some_and(is_number) && is_name()
     } else {
@@ -83,10 +84,14 @@ fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
     }
 }
 
-/// Whether letters are more likely a sentence's first word or a severity than a name.
-fn is_of_sentence(word: &[u8]) -> bool {
-    word[1..].iter().all(u8::is_ascii_lowercase) && word[0].is_ascii_uppercase()
-        || is_level(word)
-        || is_level_in_capitals(word)
-        || is_first_of_text(word)
+/// Whether letters alone are written as no word is: several capitals among small letters.
+fn is_coined(name: &[u8]) -> bool {
+    let capitals = name.iter().filter(|byte| byte.is_ascii_uppercase()).count();
+    capitals >= 2 && name.iter().any(u8::is_ascii_lowercase)
+}
+
+/// Whether a name has a domain, which ends with letters.
+fn is_qualified(name: &[u8]) -> bool {
+    let last = memchr::memrchr(b'.', name).map_or(&name[..0], |at| &name[at + 1..]);
+    last.len() >= 2 && last.iter().all(u8::is_ascii_alphabetic)
 }

@@ -38,7 +38,7 @@ fn addressed_event(body: &[u8]) -> Option<Found<'_>> {
     Some(Found { host: Some(host), when: Some(stamp(without_space(rest))?) })
 }
 
-/// `SNIPER`: `[name] [Key=value], [Key=value]`, two pairs at least, one of which may be `Time`. A level in front of pairs is a
+/// `SNIPER`: `[name] [Key=value], [Key=value]`, two pairs at least, one of which is `Time`. A level in front of pairs is a
 /// logger's.
 fn named_pairs(body: &[u8]) -> Option<Found<'_>> {
     /// The longest name.
@@ -49,6 +49,6 @@ fn named_pairs(body: &[u8]) -> Option<Found<'_>> {
     let pairs = rest.strip_prefix(b"] [").filter(|pairs| is_key_value(pairs))?;
     let next = &pairs[memchr::memmem::find(pairs, b"], [")? + b"], [".len()..];
     let is_device = is_key_value(next) && host::is_host(name) && !is_level_in_capitals(name);
-    let when = || stamp(&rest[memchr::memmem::find(rest, TIME)? + TIME.len()..]);
-    is_device.then(|| Found { host: Some(name), when: when() })
+    let when = stamp(&rest[memchr::memmem::find(rest, TIME)? + TIME.len()..]);
+    is_device.then_some(Found { host: Some(name), when })
 }

@@ -6,6 +6,7 @@
 mod members;
 
 use super::Found;
+use super::key::Key;
 use super::names::Names;
 use super::pairs::date_and_time;
 use super::times::{is_label, is_time};
@@ -62,6 +63,7 @@ impl<'a> Times<'a> {
             (2, b"$date") if parent == b"t" => (&mut self.logged, false),
             (2, b"epochSecond") if parent == b"instant" => (&mut self.logged, false),
             (2, b"created") if parent == b"event" => (&mut self.other, false),
+            (1, key) if is_of_subject(key) => (&mut self.inner, false),
             (1, key) if is_time(key) => (&mut self.other, false),
             (2, key) if is_label(key) && !is_subject(parent) => (&mut self.inner, false),
             _ => return,
@@ -93,9 +95,27 @@ fn is_of_zone(text: &[u8]) -> bool {
     }
 }
 
+/// Whether a time may be that of what the record is about: when it was made or used last.
+fn is_of_subject(key: &[u8]) -> bool {
+    let key = Key::new(&[key]);
+    [&b"access"[..], b"creat"].iter().any(|start| key.folded().starts_with(start))
+}
+
 /// Whether an object of this name has a time of its own, which is not the record's.
 fn is_subject(key: &[u8]) -> bool {
-    const NAMES: [&[u8]; 8] =
-        [b"certificate", b"cert", b"file", b"process", b"session", b"user", b"parent", b"previous"];
-    NAMES.iter().any(|name| name.eq_ignore_ascii_case(key))
+    const STARTS: [&[u8]; 11] = [
+        b"cert",
+        b"commit",
+        b"file",
+        b"last",
+        b"parent",
+        b"previous",
+        b"process",
+        b"session",
+        b"user",
+        b"valid",
+        b"version",
+    ];
+    let key = Key::new(&[key]);
+    STARTS.iter().any(|start| key.folded().starts_with(start))
 }

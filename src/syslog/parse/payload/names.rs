@@ -53,10 +53,12 @@ impl<'a> Names<'a> {
             // As an object of its own a device with a host's name or an address is one that a sensor watches.
             (1, _, b"devicehostname") => &mut self.device,
             (_, _, name) if is_device(name) => &mut self.device,
+            // Quantities that are measured have words for names.
+            (_, _, b"sensorname") if host::is_no_word(member.value) => &mut self.own,
             (1, _, b"sensor") if host::is_no_word(member.value) => &mut self.device,
             (_, _, name) if is_machine(name) => &mut self.machine,
             (1, _, name) if is_address(name) => &mut self.address,
-            (1, _, b"host") => &mut self.host,
+            (1, _, b"host" | b"logsource") => &mut self.host,
             _ => return,
         };
         *name = name.or_else(|| name_of(member.value));
@@ -80,9 +82,9 @@ impl<'a> Names<'a> {
         self.own.or(self.of_sender(self.device)).or(self.of_sender(self.address))
     }
 
-    /// A device's name or address, which is the sender's but in reports on others.
+    /// A device's name or address, which is the sender's but in reports on others and in requests, whose client it may be.
     fn of_sender(&self, name: Option<&'a [u8]>) -> Option<&'a [u8]> {
-        name.filter(|_| !self.has(Sign::Report))
+        name.filter(|_| !self.has(Sign::Report) && !self.has(Sign::Request))
     }
 
     fn has(&self, sign: Sign) -> bool {
@@ -103,7 +105,7 @@ pub(super) fn name_of(value: &[u8]) -> Option<&[u8]> {
 fn is_of_schema(member: &Member<'_>, folded: &[u8]) -> bool {
     match member.depth {
         1 => {
-            matches!(member.key, b"host.name" | b"fromhost" | b"_HOSTNAME" | b"hostIdentifier" | b"logsource")
+            matches!(member.key, b"host.name" | b"fromhost" | b"_HOSTNAME" | b"hostIdentifier")
         }
         _ => (member.parent, member.key) == (b"host", b"name") || folded == b"beathostname",
     }
@@ -115,14 +117,12 @@ fn is_own(name: &[u8]) -> bool {
         name,
         b"appliancename"
             | b"devname"
-            | b"dname"
             | b"dvchost"
             | b"dvchostname"
             | b"firewallname"
             | b"kuberneteshost"
             | b"observerhostname"
             | b"observername"
-            | b"sensorname"
             | b"sysloghost"
             | b"sysloghostname"
     )
@@ -130,7 +130,7 @@ fn is_own(name: &[u8]) -> bool {
 
 /// Names of a device.
 fn is_device(name: &[u8]) -> bool {
-    matches!(name, b"appliance" | b"devicename" | b"gatewayname" | b"nodename" | b"systemname")
+    matches!(name, b"appliance" | b"devicename" | b"gatewayname" | b"nodename")
 }
 
 /// Names of a machine, which may be another.
@@ -175,6 +175,7 @@ fn is_of_request(name: &[u8], value: &[u8]) -> bool {
         _ => matches!(
             name,
             b"addr"
+                | b"client"
                 | b"clientip"
                 | b"destination"
                 | b"destinationip"
@@ -191,6 +192,10 @@ fn is_of_request(name: &[u8], value: &[u8]) -> bool {
                 | b"remoteaddr"
                 | b"remotehost"
                 | b"remoteip"
+                | b"idorigh"
+                | b"idresph"
+                | b"qtype"
+                | b"rcode"
                 | b"request"
                 | b"requestmethod"
                 | b"requesturi"
@@ -201,7 +206,9 @@ fn is_of_request(name: &[u8], value: &[u8]) -> bool {
                 | b"tunnelip"
                 | b"uri"
                 | b"url"
+                | b"user"
                 | b"useragent"
+                | b"username"
                 | b"vhost"
         ),
     }
@@ -209,21 +216,24 @@ fn is_of_request(name: &[u8], value: &[u8]) -> bool {
 
 /// What was found on a machine, what it is in a network or in a fleet, who watches it.
 fn is_of_report(name: &[u8]) -> bool {
-    const STARTS: [&[u8]; 25] = [
+    const STARTS: [&[u8]; 29] = [
         b"alarm",
         b"breach",
         b"computerfqdn",
         b"computerid",
         b"computerip",
+        b"cve",
         b"detect",
         b"deviceos",
         b"dhcp",
         b"endpoint",
+        b"hwaddr",
         b"incident",
         b"infect",
         b"lease",
         b"macaddr",
         b"malware",
+        b"md5",
         b"mitre",
         b"monitor",
         b"quarantin",
@@ -235,6 +245,7 @@ fn is_of_report(name: &[u8]) -> bool {
         b"verdict",
         b"victim",
         b"virus",
+        b"watchlist",
     ];
     matches!(name, b"bssid" | b"clientmac" | b"imei" | b"mac" | b"ssid" | b"udid")
         || STARTS.iter().any(|start| name.starts_with(start))

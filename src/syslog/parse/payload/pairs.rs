@@ -110,7 +110,7 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     while let Some((key, value)) = pairs.next() {
         match key {
             b"NodeId" => engine = engine.or(Some(value).filter(|id| host::is_address(id))),
-            b"devname" | b"device_name" => found.host = found.host.or_else(|| name_of(value)),
+            b"devname" | b"device_name" | b"dname" => found.host = found.host.or_else(|| name_of(value)),
             b"id" => firewall |= value == b"firewall",
             b"pri" => rated = true,
             b"sn" | b"startime" => firewall = true,

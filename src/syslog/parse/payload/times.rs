@@ -132,7 +132,10 @@ fn named_in_chinese(text: &[u8]) -> Option<When<'_>> {
     /// Some pairs stand before it.
     const MAX_BYTES: usize = 512;
     const NAME: &str = "时间";
-    const OTHERS: [&str; 9] = ["开始", "起始", "结束", "截止", "最后", "最近", "首次", "更新", "过期"];
+    const OTHERS: [&str; 13] = [
+        "开始", "起始", "结束", "截止", "最后", "最近", "首次", "更新", "过期", "到期", "失效", "有效",
+        "创建",
+    ];
     const SIGNS: [&str; 4] = [":", "：", "=", "/"];
     memchr::memmem::find_iter(&text[..text.len().min(MAX_BYTES)], NAME).find_map(|at| {
         let is_other = OTHERS.iter().any(|other| text[..at].ends_with(other.as_bytes()));
