@@ -17,7 +17,7 @@ pub(super) fn behind_host<'a>(
 ) -> Parsed<'a> {
     let behind = behind.strip_prefix(b"\t").unwrap_or(behind);
     let (name, behind) = relay::original_address(skip_spaces(behind)).unwrap_or((name, behind));
-    let name = host::without_address(host::without_unit(name));
+    let name = host::of_origin(host::without_address(host::without_unit(name)));
     let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, without_space(behind)) };
     let mut text = skip_spaces(behind);
     if let Some(rest) = text.strip_prefix(b":") {
@@ -165,7 +165,7 @@ pub(super) fn is_mnemonic_or_process(text: &[u8]) -> bool {
 }
 
 /// Words that begin texts and are no names, whatever their capitals.
-const TEXT_WORDS: [&[u8]; 40] = [
+const TEXT_WORDS: [&[u8]; 41] = [
     b"a",
     b"access",
     b"alarm",
@@ -191,6 +191,7 @@ const TEXT_WORDS: [&[u8]; 40] = [
     b"no",
     b"not",
     b"password",
+    b"poe",
     b"port",
     b"power",
     b"session",
@@ -247,6 +248,7 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
         tag::is_payload(text)
             || text.starts_with(b"{")
             || payload::is_device_pairs(text)
+            || payload::is_quoted_pair(text)
             || scan::scan(text).is_some()
     };
     is_candidate && !has_tag(text) && !is_header()

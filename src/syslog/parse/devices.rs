@@ -152,6 +152,14 @@ pub fn glued(text: &[u8]) -> Option<Parsed<'_>> {
     Some(parsed)
 }
 
+/// How routers of `DrayTek` write behind their name and its colon, where programs write too: whom they let through, an interface's
+/// number and a colon, what a line's modem reports. Their texts are told from a program's by nothing else.
+pub fn is_draytek(text: &[u8]) -> bool {
+    const STARTS: [&[u8]; 4] = [b"Local User (MAC=", b"Local User: ", b"ADSL_Status:[", b"VDSL_Status:["];
+    STARTS.iter().any(|start| text.starts_with(start))
+        || matches!(text, [b'W', b'A', b'N', b'0'..=b'9', b':', b' ', ..])
+}
+
 /// Twelve hexadecimal digits.
 pub fn is_mac(text: &[u8]) -> bool {
     text.len() == 12 && text.iter().all(u8::is_ascii_hexdigit)

@@ -70,6 +70,24 @@ pub fn without_address(name: &[u8]) -> &[u8] {
     }
 }
 
+/// The origin's name in a chain that relays have made, `source@name`, `name/relay`, `source@name/relay` (syslog-ng's
+/// `chain-hostnames()`), and behind the name that a chassis of F5 gives its own log, `local/name`; any other name as it is.
+pub fn of_origin(name: &[u8]) -> &[u8] {
+    let chain = match memchr::memchr(b'@', name) {
+        Some(at) if is_name(&name[at + 1..]) => &name[at + 1..],
+        _ => name.strip_prefix(b"local/").filter(|own| is_name(own)).unwrap_or(name),
+    };
+    match memchr::memchr(b'/', chain) {
+        Some(slash @ 1..) if is_no_number(&chain[slash + 1..]) => &chain[..slash],
+        _ => chain,
+    }
+}
+
+/// Whether a relay's name can be behind a slash: units and ports are numbers.
+fn is_no_number(name: &[u8]) -> bool {
+    name.first().is_some_and(u8::is_ascii_alphabetic) || is_address(name)
+}
+
 /// `aa:bb:cc:dd:ee:ff`.
 pub fn is_hardware_address(word: &[u8]) -> bool {
     let is_pair = |pair: &[u8]| pair.len() == 2 && pair.iter().all(u8::is_ascii_hexdigit);

@@ -134,11 +134,33 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
         let parsed = header(inner, &own, Place::Inner)?;
         return relay::relayed(parsed.body, parsed.host).or(Some(parsed));
     }
+    // A relay that has a time and no name puts it in front of a header with a host and a TAG. The date and the time between
+    // spaces that programs log are text.
+    if place == Place::First
+        && let own = skip_spaces(rest)
+        && let Some(second) = scan::scan(own)
+        && (matches!(second.form, Form::Bsd | Form::Rfc3339) || own.get(10) == Some(&b'T'))
+        && let Some(inner) = relay::relayed(own, None).filter(|inner| inner.host.is_some())
+    {
+        return Some(inner);
+    }
+    // A comma before the milliseconds is that of loggers, whose own name and level follow where no host does.
+    if text[..scanned.len].contains(&b',') && is_logger(rest) {
+        return Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", without_space(rest)) });
+    }
     let mut parsed = behind_timestamp(rest, scanned.form, place);
     if parsed.when == When::Missing {
         parsed.when = kiwi(text, rest, scanned);
     }
     Some(parsed)
+}
+
+/// Whether a module's name of letters, points and underscores stands here, and a level in capitals behind it.
+fn is_logger(text: &[u8]) -> bool {
+    let (name, behind) = word(skip_spaces(text));
+    let is_module = name.iter().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'_'));
+    let (level, rest) = word(skip_spaces(behind));
+    is_module && !name.is_empty() && is_level_in_capitals(level) && !is_mnemonic_or_process(skip_spaces(rest))
 }
 
 /// Without the zone's name that Java puts in brackets behind its offset: `[Europe/Prague]`.
@@ -239,6 +261,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
             || (host::is_host(name)
                 && (cisco::follows(skip_spaces(behind))
                     || cisco::is_task(skip_spaces(behind))
+                    || devices::is_draytek(skip_spaces(behind))
                     || tag::is_bare_mnemonic(skip_spaces(behind))
                     || is_own_tag(name, behind)));
         if !is_host {
@@ -291,6 +314,21 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     {
         let program = Tag { text: event, app: event, proc_id: None, body: without_space(rest), colon: false };
         let mut parsed = Parsed { host: Some(address), ..Parsed::new(rule_of(form), text) };
+        parsed.set_tag(program);
+        return parsed;
+    }
+    // Routers with TeamF1's software write their model or name, a process and a component in brackets each.
+    if let Some(name) = enclosed(first)
+        && host::is_host(name)
+        && host::is_no_word(name)
+        && let (process, rest) = word(skip_spaces(behind))
+        && let (component, _) = word(skip_spaces(rest))
+        && let Some(process) = enclosed(process).filter(|name| name.iter().all(u8::is_ascii_lowercase))
+        && enclosed(component).is_some_and(|name| name.iter().all(u8::is_ascii_uppercase))
+    {
+        let program =
+            Tag { text: process, app: process, proc_id: None, body: without_space(rest), colon: false };
+        let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule_of(form), text) };
         parsed.set_tag(program);
         return parsed;
     }
@@ -367,6 +405,15 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         }
         return parsed;
     }
+    // Phones of Yealink set off the process and the thread from the program.
+    if let Some((process, rest)) = threads(skip_spaces(behind))
+        && first.iter().all(u8::is_ascii_lowercase)
+    {
+        let mut parsed = Parsed::new("rfc3164-no-host", text);
+        let body = without_space(rest);
+        parsed.set_tag(Tag { text: first, app: first, proc_id: Some(process), body, colon: true });
+        return parsed;
+    }
     if is_number_of_text(first, behind) {
         return without_host("rfc3164-no-host");
     }
@@ -397,6 +444,15 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     {
         return behind_host(name, behind, rule_of(form), place);
     }
+    // z/OS writes its system and the stack that sent the message, then user, job and process.
+    if let Some(slash @ 1..) = memchr::memchr(b'/', first)
+        && is_of_zos(&first[..slash])
+        && is_of_zos(&first[slash + 1..])
+        && let (_, rest) = word(skip_spaces(behind))
+        && is_mnemonic_or_process(skip_spaces(rest))
+    {
+        return behind_host(first, rest, rule_of(form), place);
+    }
     // A hardware address in place of a name.
     let has_words = memchr::memchr(b' ', skip_spaces(behind)).is_some();
     if has_words && place == Place::First && host::is_hardware_address(first) {
@@ -413,6 +469,29 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     without_host("rfc3164-no-host")
 }
 
+/// `[process:thread]:` or `[process]:` before a level between `<` and `>`; says the process and what follows the colon.
+fn threads(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    /// Two numbers.
+    const MAX_BYTES: usize = 24;
+    let inner = text.strip_prefix(b"[")?;
+    let end = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)])?;
+    let rest = inner[end + 1..].strip_prefix(b":")?;
+    let mut numbers = inner[..end].splitn(2, |&byte| byte == b':');
+    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let process = numbers.next().filter(|process| is_number(process))?;
+    let is_threads = numbers.next().map(is_number);
+    // The name of a module stands before the level.
+    let marked = || word(skip_spaces(word(without_space(rest)).1)).0.starts_with(b"<");
+    is_threads.unwrap_or_else(marked).then_some((process, rest))
+}
+
+/// Whether this is a name of z/OS: up to eight capital letters and digits.
+fn is_of_zos(name: &[u8]) -> bool {
+    (1..=8).contains(&name.len())
+        && name[0].is_ascii_uppercase()
+        && name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
 /// Whether a number where HOSTNAME stands begins a text. It is a name, an asset's as a rule, where a TAG, a payload of a device, or
 /// the same number and a colon follow it. glog has a thread's number before `file:line]`.
 fn is_number_of_text(first: &[u8], behind: &[u8]) -> bool {
@@ -422,6 +501,7 @@ fn is_number_of_text(first: &[u8], behind: &[u8]) -> bool {
         tag::scan(text).is_some()
             || tag::is_payload(text)
             || payload::is_device_pairs(text)
+            || payload::is_quoted_pair(text)
             || is_repeated_number(first, behind)
     };
     first.iter().all(u8::is_ascii_digit) && (!is_name() || is_line())

@@ -4,7 +4,8 @@ use super::pairs::is_key_value;
 use super::{Found, stamp};
 use crate::syslog::parse::level::is_level_in_capitals;
 use crate::syslog::parse::rfc3164::enclosed;
-use crate::syslog::parse::{host, without_space, word};
+use crate::syslog::parse::{host, leading_digits, without_space, word};
+use crate::syslog::time::scan;
 
 /// A device that names itself in brackets: Radware's `[Device: name address]` before the text, a name before pairs, or
 /// an address before a time.
@@ -36,6 +37,22 @@ fn addressed_event(body: &[u8]) -> Option<Found<'_>> {
     enclosed(event)?;
     let host = enclosed(address).filter(|address| host::is_address(address))?;
     Some(Found { host: Some(host), when: Some(stamp(without_space(rest))?) })
+}
+
+/// `EventReporter`: a number and a colon, a level in brackets, the time, a colon, the computer, the source and the event's number,
+/// `6839: [INF] time: name/Source (7036) - text`.
+pub(super) fn event_reporter(body: &[u8]) -> Option<Found<'_>> {
+    /// The computer's and the source's name.
+    const MAX_BYTES: usize = 160;
+    let (level, rest) = word(body[leading_digits(body)..].strip_prefix(b": ")?);
+    enclosed(level).filter(|level| level.len() == 3 && level.iter().all(u8::is_ascii_uppercase))?;
+    let text = without_space(rest);
+    let found = scan::scan(text)?;
+    let event = text[found.len..].strip_prefix(b": ")?;
+    let event = &event[..event.len().min(MAX_BYTES)];
+    let (name, source) = event.split_at(memchr::memchr(b'/', event)?);
+    let is_event = host::is_host(name) && memchr::memmem::find(source, b") - ").is_some();
+    is_event.then_some(Found { host: Some(name), when: Some(found.when) })
 }
 
 /// `SNIPER`: `[name] [Key=value], [Key=value]`, two pairs at least, one of which is `Time`. A level in front of pairs is a

@@ -1,8 +1,8 @@
 //! Fields between commas, whose places a manual documents.
 
 use super::{Found, searched, stamp};
-use crate::syslog::parse::leading_digits;
 use crate::syslog::parse::rfc3164::enclosed;
+use crate::syslog::parse::{host, leading_digits};
 use crate::syslog::time::When;
 use crate::syslog::time::scan::{self, Form};
 
@@ -110,6 +110,45 @@ pub(super) fn ras_log(body: &[u8]) -> Option<Found<'_>> {
     let is_numbered = columns.next().is_some_and(is_number);
     let is_rated = columns.by_ref().take(2).any(|column| SEVERITIES.contains(&column));
     (is_numbered && is_rated).then(|| Found { host: columns.next(), when: Some(when) })
+}
+
+/// Fabric OS' audit: `AUDIT`, time, message in brackets, severity, class, the user's name, role and address, the domain, the switch's name
+/// and its fabric between slashes, text, each behind a comma and a space.
+pub(super) fn audit(body: &[u8]) -> Option<Found<'_>> {
+    /// Until the switch's name.
+    const MAX_BYTES: usize = 512;
+    let columns = body[..body.len().min(MAX_BYTES)].strip_prefix(b"AUDIT, ")?;
+    let mut columns = Columns::new(columns, b',').map(<[u8]>::trim_ascii_start);
+    let when = columns.next().and_then(stamp)?;
+    columns.next().and_then(enclosed)?;
+    let switch = columns.nth(3).filter(|column| column.starts_with(b"ad_"))?;
+    Some(Found { host: switch.split(|&byte| byte == b'/').nth(1), when: Some(when) })
+}
+
+/// `TippingPoint`'s sensors: what was done, the format's version, the time, the device's name and address with a slash between.
+pub(super) fn alert(body: &[u8]) -> Option<Found<'_>> {
+    /// Until the device's address.
+    const MAX_BYTES: usize = 256;
+    let mut columns = Columns::new(&body[..body.len().min(MAX_BYTES)], b',');
+    let kind = columns.next()?;
+    let is_event = matches!(kind, b"ALT" | b"BLK" | b"P2P") && columns.next()?.starts_with(b"v");
+    let when = columns.next().and_then(stamp).filter(|_| is_event)?;
+    let device = columns.next()?;
+    let (name, address) = device.split_at(memchr::memchr(b'/', device)?);
+    host::is_address(&address[1..]).then_some(Found { host: Some(name), when: Some(when) })
+}
+
+/// Dragon: time, sensor, event, both addresses, both ports, between bars.
+pub(super) fn dragon(body: &[u8]) -> Option<Found<'_>> {
+    /// Until the ports.
+    const MAX_BYTES: usize = 256;
+    let mut columns = Columns::new(&body[..body.len().min(MAX_BYTES)], b'|');
+    let first = columns.next()?;
+    let found = scan::scan(first).filter(|found| found.len == first.len())?;
+    let sensor = columns.next()?;
+    let _event = columns.next()?;
+    let is_event = columns.by_ref().take(2).all(host::is_address) && columns.take(2).all(is_number);
+    is_event.then_some(Found { host: Some(sensor), when: Some(found.when) })
 }
 
 fn is_number(text: &[u8]) -> bool {

@@ -25,9 +25,11 @@ enum Sign {
     /// Bunyan's and Pino's records have both of these.
     Process,
     Level,
+    /// `OpenCanary`'s record of what somebody did to it.
+    Decoy,
 }
 
-const SIGNS: usize = Sign::Level as usize + 1;
+const SIGNS: usize = Sign::Decoy as usize + 1;
 
 /// The names in an object, and the signs of what they are.
 #[derive(Default)]
@@ -38,6 +40,7 @@ pub(super) struct Names<'a> {
     windows: Option<&'a [u8]>,
     host: Option<&'a [u8]>,
     address: Option<&'a [u8]>,
+    decoy: Option<&'a [u8]>,
     signs: [bool; SIGNS],
 }
 
@@ -59,6 +62,7 @@ impl<'a> Names<'a> {
             (_, _, name) if is_machine(name) => &mut self.machine,
             (1, _, name) if is_address(name) => &mut self.address,
             (1, _, b"host" | b"logsource") => &mut self.host,
+            (1, b"node_id", _) => &mut self.decoy,
             _ => return,
         };
         *name = name.or_else(|| name_of(member.value));
@@ -70,6 +74,7 @@ impl<'a> Names<'a> {
         let is_host = self.has(Sign::Schema) || is_plain && self.has(Sign::Syslog);
         let is_logger = self.has(Sign::Process) && self.has(Sign::Level);
         self.own
+            .or(self.decoy.filter(|_| self.has(Sign::Decoy)))
             .or(self.host.filter(|_| is_host))
             .or(self.windows.filter(|_| is_plain || self.has(Sign::Windows)))
             .or(self.of_sender(self.device))
@@ -125,6 +130,7 @@ fn is_own(name: &[u8]) -> bool {
             | b"observername"
             | b"sysloghost"
             | b"sysloghostname"
+            | b"unithostname"
     )
 }
 
@@ -158,6 +164,7 @@ fn sign(member: &Member<'_>, folded: &[u8]) -> Option<Sign> {
     match (member.depth, member.key, folded) {
         (1, b"@timestamp" | b"DATE" | b"ISODATE" | b"short_message" | b"event_type", _) => Some(Sign::Schema),
         (1, b"EventID" | b"EventTime", _) => Some(Sign::Windows),
+        (1, b"logtype", _) => Some(Sign::Decoy),
         (1, b"pid", _) => Some(Sign::Process),
         (1, b"level", _) => Some(Sign::Level),
         (1, _, b"facility" | b"program" | b"ident" | b"syslogtag" | b"sourcetype") => Some(Sign::Syslog),

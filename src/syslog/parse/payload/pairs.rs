@@ -93,6 +93,14 @@ pub fn is_key_value(text: &[u8]) -> bool {
     key > 0 && text[0].is_ascii_alphabetic() && text.get(key) == Some(&b'=')
 }
 
+/// A text that begins with `Key="`, a capital and a quote, as gateways write their records and programs seldom do.
+pub fn is_quoted_pair(text: &[u8]) -> bool {
+    let sign = memchr::memchr(b'=', &text[..text.len().min(64)]);
+    text.first().is_some_and(u8::is_ascii_uppercase)
+        && is_key_value(text)
+        && sign.is_some_and(|at| text.get(at + 1) == Some(&b'"'))
+}
+
 /// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, `date`, `time`, `tz`; the
 /// serial number in `devid` or `device_id` names no host), Forcepoint's engines (an address in `NodeId`, `Timestamp`),
 /// Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall`, a serial

@@ -266,6 +266,7 @@ pub(super) fn is_time(key: &[u8]) -> bool {
                 | b"date"
                 | b"generatedat"
                 | b"happenedat"
+                | b"localtime"
                 | b"loggedat"
                 | b"occured"
                 | b"occurred"
