@@ -74,13 +74,19 @@ pub fn without_address(name: &[u8]) -> &[u8] {
 /// `chain-hostnames()`), and behind the name that a chassis of F5 gives its own log, `local/name`; any other name as it is.
 pub fn of_origin(name: &[u8]) -> &[u8] {
     let chain = match memchr::memchr(b'@', name) {
-        Some(at) if is_name(&name[at + 1..]) => &name[at + 1..],
+        Some(at) if is_name(&name[at + 1..]) && is_source(&name[..at], &name[at + 1..]) => &name[at + 1..],
         _ => name.strip_prefix(b"local/").filter(|own| is_name(own)).unwrap_or(name),
     };
     match memchr::memchr(b'/', chain) {
         Some(slash @ 1..) if is_no_number(&chain[slash + 1..]) => &chain[..slash],
         _ => chain,
     }
+}
+
+/// Whether what stands in front of an at-sign is a source of syslog-ng's: by the names that its documentation gives them, or
+/// because a relay's name follows. Others are part of a device's name.
+fn is_source(source: &[u8], name: &[u8]) -> bool {
+    source.starts_with(b"s_") || matches!(source, b"src" | b"source") || name.contains(&b'/')
 }
 
 /// Whether a relay's name can be behind a slash: units and ports are numbers.
