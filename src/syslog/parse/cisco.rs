@@ -29,8 +29,6 @@ struct Prefix<'a> {
     host: Option<&'a [u8]>,
     task: Option<&'a [u8]>,
     structured_data: Option<&'a [u8]>,
-    /// The device says that its clock is not set.
-    unsynchronised: bool,
     /// There was something that only these systems send; a name with a colon is not.
     certain: bool,
     parts: usize,
@@ -51,7 +49,7 @@ pub fn prefixed(text: &[u8]) -> Option<Parsed<'_>> {
 }
 
 /// Reads a device's own header behind the timestamp and host of a relay. The device's name and time are nearer to the
-/// event, its time only where its clock is set.
+/// event; its time is kept as sent where its clock is not set.
 pub fn relayed<'a>(outer: &Parsed<'a>, text: &'a [u8]) -> Option<Parsed<'a>> {
     let inner = header(text, Place::BehindHost)?;
     // EOS names the agent before the sequence number; a device's own name stands behind a relay's address.
@@ -70,7 +68,6 @@ fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {
             // A timestamp without anything in front of it belongs to other rules, unless a colon follows it.
             let own =
                 prefix.parts > 0 || (place == Place::BehindHost && skip_spaces(behind).starts_with(b":"));
-            let when = if place == Place::BehindHost && prefix.unsynchronised { When::Missing } else { when };
             return own.then(|| finish(&prefix, when, behind)).flatten();
         }
         if let Some(found) = tag::mnemonic(rest) {
@@ -262,7 +259,6 @@ fn moment<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<(When<'a>, &'a 
     };
     // None of the systems sends a time of digits alone; before a colon it is a number.
     if let Some(Scanned { when, len, .. }) = scan::scan(unmarked).filter(|_| leading_digits(unmarked) < 8) {
-        prefix.unsynchronised = text.first() == Some(&b'*');
         prefix.parts += usize::from(unmarked.len() != text.len());
         return Some((when, without_names(&unmarked[len..])));
     }

@@ -238,6 +238,8 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
         match first {
             [name @ .., b'.'] => !name.contains(&b'.'),
             [b'0', b'x', ..] => true,
+            // AOS names an event and an interface.
+            _ if is_event_of_interface(first) => true,
             _ if first.split(is_sign).any(host::is_address) => false,
             _ => {
                 first.contains(&b'/') || !first.iter().any(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
@@ -252,6 +254,16 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
             || scan::scan(text).is_some()
     };
     is_candidate && !has_tag(text) && !is_header()
+}
+
+/// Whether this is an event in capitals with an underscore, and an interface's name behind a point: names of hosts have no underscore
+/// before one.
+fn is_event_of_interface(word: &[u8]) -> bool {
+    let (event, interface) = word.split_at(memchr::memchr(b'.', word).unwrap_or(word.len()));
+    event.contains(&b'_')
+        && event.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_')
+        && interface.len() > 1
+        && interface[1..].iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'-')
 }
 
 /// Whether a TAG stands here, or behind what may stand before one. A number is none of these, so that `00076 ports:` has one.

@@ -160,6 +160,18 @@ pub fn is_draytek(text: &[u8]) -> bool {
         || matches!(text, [b'W', b'A', b'N', b'0'..=b'9', b':', b' ', ..])
 }
 
+/// Whether a name that a colon follows is a device's, which has its model in it, and no program's: a capital first, three digits or
+/// more, and something behind them. A message's number in IBM's manner, `ABC1234I`, is none.
+pub fn is_model(name: &[u8]) -> bool {
+    let letters = name.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let digits = name[letters..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let behind = &name[letters + digits..];
+    let is_message = matches!(letters, 3 | 4)
+        && behind.len() <= 1
+        && name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    name.first().is_some_and(u8::is_ascii_uppercase) && digits >= 3 && !behind.is_empty() && !is_message
+}
+
 /// Twelve hexadecimal digits.
 pub fn is_mac(text: &[u8]) -> bool {
     text.len() == 12 && text.iter().all(u8::is_ascii_hexdigit)

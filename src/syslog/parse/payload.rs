@@ -70,6 +70,7 @@ fn documented(body: &[u8]) -> Found<'_> {
             let columns = palo_alto(body).or_else(|| tipping_point(body));
             let columns = columns.or_else(|| server_audit(body)).or_else(|| ras_log(body));
             let columns = columns.or_else(|| dragon(body)).or_else(|| brackets::event_reporter(body));
+            let columns = columns.or_else(|| snare(body));
             columns.unwrap_or_else(|| first_field(body))
         }
         Some(b'<') if windows::is_event(body) => windows::event(body),
@@ -91,8 +92,12 @@ fn in_text<'a>(body: &'a [u8], found: Found<'a>) -> Found<'a> {
     if let Some(at) = memchr::memmem::find(&body[..body.len().min(MAX_BYTES)], b":node=") {
         return key_value(&body[at + 1..]);
     }
-    let found = behind_word(body).or_else(|| member(body)).unwrap_or(found);
-    if let Some(host) = found.host.or_else(|| securid(body)) {
+    let found = behind_word(body)
+        .or_else(|| member(body))
+        .or_else(|| spaced_snare(body))
+        .or_else(|| snare_audit(body))
+        .unwrap_or(found);
+    if let Some(host) = found.host.or_else(|| securid(body)).or_else(|| zte(body)) {
         return Found { host: Some(host), ..found };
     }
     let Some(inner) = behind_words(body).map(cef) else { return found };
@@ -113,6 +118,18 @@ fn securid(body: &[u8]) -> Option<&[u8]> {
     let (name, rest) = rest.split_at(memchr::memchr(b',', rest)?);
     let logger = super::word(rest.strip_prefix(b", ")?).0;
     memchr::memmem::find(logger, b"com.rsa.").map(|_| name)
+}
+
+/// ZTE's alarms: `occurred at … sent by name board %MODULE% text`; without a name the board alone.
+fn zte(body: &[u8]) -> Option<&[u8]> {
+    /// Numbers, the time and the sender.
+    const MAX_BYTES: usize = 192;
+    const BEFORE: &[u8] = b" sent by ";
+    let start = &body[..body.len().min(MAX_BYTES)];
+    memchr::memmem::find(start, b" occurred at ")?;
+    let (name, rest) = super::word(&body[memchr::memmem::find(start, BEFORE)? + BEFORE.len()..]);
+    let (board, rest) = super::word(super::without_space(rest));
+    (!board.starts_with(b"%") && rest.starts_with(b" %")).then_some(name)
 }
 
 /// `EqualLogic`: two numbers, the member, a process and a time, each with a colon behind it.
@@ -194,6 +211,12 @@ fn netscreen(body: &[u8]) -> Option<Found<'_>> {
     (said == name || said.iter().all(u8::is_ascii_digit)).then_some(Found { host: Some(name), when })
 }
 
+/// Fabric OS' `RASLog` without a TAG before it: its time and the switch's name.
+pub fn fabric(text: &[u8]) -> Option<(When<'_>, Option<&[u8]>)> {
+    let found = ras_log(text)?;
+    Some((found.when?, found.host.filter(|name| host::is_host(name))))
+}
+
 /// Snare: host, `MSWinEventLog`, criticality, source, counter, time, number, source, user, kind of user, kind of event, computer
 /// and more, between tabs; without a host in front the computer is it.
 fn snare(body: &[u8]) -> Option<Found<'_>> {
@@ -207,6 +230,28 @@ fn snare(body: &[u8]) -> Option<Found<'_>> {
     }
     let when = columns.nth(3).and_then(stamp);
     Some(Found { host: if is_headless { columns.nth(5) } else { Some(name) }, when })
+}
+
+/// Snare's audit of Linux and Solaris: host, kind, criticality and event with the time behind two commas, between tabs.
+fn snare_audit(body: &[u8]) -> Option<Found<'_>> {
+    let mut columns = body.splitn(5, |&byte| byte == b'\t');
+    let name = columns.next().filter(|name| host::is_host(name))?;
+    columns.next().filter(|kind| matches!(*kind, b"LinuxKAudit" | b"LinuxAudit" | b"SolarisBSM"))?;
+    let event = columns.nth(1)?;
+    let when = event.splitn(3, |&byte| byte == b',').nth(2).and_then(stamp);
+    Some(Found { host: Some(name), when })
+}
+
+/// Snare's columns where something on the way has put a blank for each tab.
+fn spaced_snare(body: &[u8]) -> Option<Found<'_>> {
+    let (name, rest) = super::word(body);
+    let mut rest = rest.strip_prefix(b" ")?.strip_prefix(SNARE)?.strip_prefix(b" ")?;
+    let is_number = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
+    for is_column in [true, false, true] {
+        let (column, behind) = super::word(rest);
+        rest = behind.strip_prefix(b" ").filter(|_| !is_column || is_number(column))?;
+    }
+    host::is_host(name).then(|| Some(Found { host: Some(name), when: Some(stamp(rest)?) })).flatten()
 }
 
 const SNARE: &[u8] = b"MSWinEventLog";

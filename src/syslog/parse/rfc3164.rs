@@ -121,6 +121,11 @@ fn bracketed<'a>(text: &'a [u8], scanned: &Scanned<'a>) -> Option<Parsed<'a>> {
 pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) -> Option<Parsed<'a>> {
     let rest = &text[scanned.len..];
     let rest = if rest.starts_with(b"[") { without_zone(rest) } else { rest };
+    if let Some(b',' | b':') = rest.first()
+        && let Some((when, host)) = payload::fabric(text)
+    {
+        return Some(Parsed { when, host, ..Parsed::new("rfc3164-no-host", text) });
+    }
     if !matches!(rest.first(), None | Some(b' ' | b':' | b'\t')) {
         return devices::glued(rest).map(|parsed| Parsed { when: scanned.when, ..parsed });
     }
@@ -262,6 +267,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
                 && (cisco::follows(skip_spaces(behind))
                     || cisco::is_task(skip_spaces(behind))
                     || devices::is_draytek(skip_spaces(behind))
+                    || place == Place::First && devices::is_model(name)
                     || tag::is_bare_mnemonic(skip_spaces(behind))
                     || is_own_tag(name, behind)));
         if !is_host {
@@ -356,6 +362,13 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         return without_host("rfc3164-no-host");
     }
     if first == b"-" || first == b"(none)" {
+        // Pulse Secure has its node between dashes, and the user's address behind it.
+        if let (node, rest) = word(skip_spaces(behind))
+            && rest.starts_with(b" - [")
+            && host::is_host(node)
+        {
+            return Parsed { host: Some(node), ..Parsed::new(rule_of(form), &rest[b" - ".len()..]) };
+        }
         // NILVALUE, borrowed from RFC 5424; before anything but a TAG it is text.
         let mut parsed = Parsed::new("rfc3164-no-host", text);
         if let Some(tag) = tag::scan(skip_spaces(behind)) {
@@ -382,6 +395,23 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         let mut parsed = Parsed::new("rfc3164-no-host", text);
         parsed.set_tag(record);
         return parsed;
+    }
+    // Check Point writes what it did, its name, and the interface behind a sign for the direction.
+    if let (name, rest) = word(skip_spaces(behind))
+        && first.iter().all(u8::is_ascii_lowercase)
+        && host::is_host(name)
+        && matches!(skip_spaces(rest), [b'<' | b'>', b'a'..=b'z' | b'A'..=b'Z', ..])
+        && memchr::memmem::find(word(skip_spaces(rest)).1, b"; ").is_some()
+    {
+        return Parsed { host: Some(name), ..Parsed::new(rule_of(form), text) };
+    }
+    // Internet Information Services: the site, the computer, its address.
+    if first.strip_prefix(b"W3SVC").is_some_and(|number| number.iter().all(u8::is_ascii_digit))
+        && let (name, rest) = word(skip_spaces(behind))
+        && host::is_host(name)
+        && host::is_address(word(skip_spaces(rest)).0)
+    {
+        return Parsed { host: Some(name), ..Parsed::new(rule_of(form), text) };
     }
     // A severity in front of the host, which a TAG with a process tells from a logging library's thread.
     if place != Place::Line
@@ -437,9 +467,11 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     {
         return behind_host(first, behind, rule_of(form), place);
     }
+    // OpenVPN writes its client's address and port behind the C library's time.
+    let is_peer = form == Form::BsdLike && !is_before_tag(first, behind);
     if !lone
         && let Some(name) = host::without_port(first)
-        && (host::is_address(name)
+        && (host::is_address(name) && !is_peer
             || (first[0] != b'[' && !name.contains(&b'/') && tag::scan(skip_spaces(behind)).is_some()))
     {
         return behind_host(name, behind, rule_of(form), place);

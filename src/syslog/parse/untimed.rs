@@ -56,6 +56,8 @@ pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     // Behind a colon a mnemonic is Cisco's.
     let bare = || name.strip_suffix(b":").filter(|_| !body.starts_with(b"%"));
     let own = host::without_port(name).or_else(bare).filter(|own| host::is_address(own)).unwrap_or(name);
+    // Switches of Avaya have a colon on both sides of the TAG.
+    let body = body.strip_prefix(b":").filter(|_| host::is_address(own)).unwrap_or(body);
     let tag = tag::scan(body).filter(|tag| host::is_address(own) || has_pri && is_named(name, tag, text))?;
     Some(tagged(own, text, tag))
 }

@@ -202,6 +202,19 @@ fn short(text: &[u8]) -> Option<Scanned<'_>> {
 fn compact(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
     let year = plausible_year(&text[..4])?;
     let (month, day) = (number(&text[4..6])? as u8, number(&text[6..8])? as u8);
+    // Communication Manager: nine digits with the thousandths, and the next column.
+    if digits == 8
+        && let [b':', clock @ ..] = &text[8..]
+        && leading_digits(clock) == 9
+        && clock.get(9) == Some(&b':')
+    {
+        let part = |at: usize| number(&clock[at..at + 2]).map(|value| value as u8);
+        let [hour, minute, second] = [part(0)?, part(2)?, part(4)?];
+        let clock = Clock { hour, minute, second, fraction: &clock[6..9], end: 18, plain: false };
+        let stamp = clock.stamp(Some(year), month, day, Zone::Unnamed);
+        let when = When::Civil(stamp);
+        return stamp.is_valid().then_some(Scanned { when, form: Form::IsoLike, len: 18 });
+    }
     let time = if digits == 14 { 8 } else { 9 };
     if digits == 8 && !matches!(text.get(8)?, b'T' | b' ' | b'-') {
         return None;

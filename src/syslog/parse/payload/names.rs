@@ -25,6 +25,10 @@ enum Sign {
     /// Bunyan's and Pino's records have both of these.
     Process,
     Level,
+    /// F5's, SECUI's or `FortiClient`'s record, whose machine is the sender whatever traffic it tells of.
+    Appliance,
+    /// An appliance's serial number.
+    Serial,
     /// `OpenCanary`'s record of what somebody did to it.
     Decoy,
 }
@@ -78,13 +82,15 @@ impl<'a> Names<'a> {
             .or(self.host.filter(|_| is_host))
             .or(self.windows.filter(|_| is_plain || self.has(Sign::Windows)))
             .or(self.of_sender(self.device))
-            .or(self.machine.filter(|_| is_plain || is_logger))
+            .or(self.machine.filter(|_| is_plain || is_logger || self.has(Sign::Appliance)))
             .or(self.of_sender(self.address))
     }
 
-    /// The same where a machine's name is that of another as a rule.
+    /// The same in LEEF, where a machine's name is that of another as a rule. An appliance with a serial number beside its name (PAN-OS) is the
+    /// sender whatever traffic it tells of.
     pub(super) fn device(&self) -> Option<&'a [u8]> {
-        self.own.or(self.of_sender(self.device)).or(self.of_sender(self.address))
+        let appliance = self.device.filter(|_| self.has(Sign::Serial) && !self.has(Sign::Report));
+        self.own.or(appliance).or(self.of_sender(self.device)).or(self.of_sender(self.address))
     }
 
     /// A device's name or address, which is the sender's but in reports on others and in requests, whose client it may be.
@@ -105,12 +111,15 @@ pub(super) fn name_of(value: &[u8]) -> Option<&[u8]> {
     (!NONE.iter().any(|none| none.eq_ignore_ascii_case(name))).then_some(name)
 }
 
-/// The name in Elastic Common Schema, and in Beats before version 7; in rsyslog's `StdJSONFmt`, in journald's export, in osquery's, in
+/// The name in Elastic Common Schema, and in Beats before version 7; in rsyslog's `StdJSONFmt`, in journald's export, in osquery's, in Corelight's, in
 /// Logstash's messages of syslog.
 fn is_of_schema(member: &Member<'_>, folded: &[u8]) -> bool {
     match member.depth {
         1 => {
-            matches!(member.key, b"host.name" | b"fromhost" | b"_HOSTNAME" | b"hostIdentifier")
+            matches!(
+                member.key,
+                b"host.name" | b"fromhost" | b"_HOSTNAME" | b"_system_name" | b"hostIdentifier"
+            )
         }
         _ => (member.parent, member.key) == (b"host", b"name") || folded == b"beathostname",
     }
@@ -164,6 +173,8 @@ fn sign(member: &Member<'_>, folded: &[u8]) -> Option<Sign> {
     match (member.depth, member.key, folded) {
         (1, b"@timestamp" | b"DATE" | b"ISODATE" | b"short_message" | b"event_type", _) => Some(Sign::Schema),
         (1, b"EventID" | b"EventTime", _) => Some(Sign::Windows),
+        (1, _, b"bigipmgmtip" | b"fgtserial" | b"fwruleid") => Some(Sign::Appliance),
+        (1, b"SerialNumber", _) => Some(Sign::Serial),
         (1, b"logtype", _) => Some(Sign::Decoy),
         (1, b"pid", _) => Some(Sign::Process),
         (1, b"level", _) => Some(Sign::Level),

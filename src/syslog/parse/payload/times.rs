@@ -4,8 +4,8 @@
 
 use super::key::Key;
 use crate::syslog::parse::level::is_level_in_capitals;
-use crate::syslog::parse::{skip_spaces, without_space, word};
-use crate::syslog::time::scan::{self, Form};
+use crate::syslog::parse::{leading_digits, skip_spaces, without_space, word};
+use crate::syslog::time::scan::{self, Form, Scanned};
 use crate::syslog::time::{Stamp, When, Zone};
 
 /// The time at the beginning of a text without a header, or in the first brackets near its beginning: Radware, access logs
@@ -23,6 +23,10 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     if let Some(found) =
         scan::scan(dated).filter(|found| matches!(dated.get(found.len), None | Some(b' ' | b':' | b',')))
     {
+        return Some(found.when);
+    }
+    // Identity Services Engine: the log's name and three numbers before it. Lights-Out: its own name and version.
+    if let Some(found) = numbered_record(text).or_else(|| lights_out(text)) {
         return Some(found.when);
     }
     let start = &text[..text.len().min(MAX_BYTES)];
@@ -60,18 +64,48 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     within.or_else(behind).map(|found| found.when)
 }
 
+/// A time behind three numbers, which a name may precede: `CISE_Passed_Authentications 0000031420 2 0 2026-11-24 10:00:07.511 +01:00`.
+fn numbered_record(text: &[u8]) -> Option<Scanned<'_>> {
+    let (name, behind) = word(text);
+    let mut rest = if name.contains(&b'_') { without_space(behind) } else { text };
+    for _ in 0..3 {
+        let digits = leading_digits(rest);
+        rest = rest[digits..].strip_prefix(b" ").filter(|_| digits > 0)?;
+    }
+    scan::scan(rest).filter(|found| found.form != Form::Epoch)
+}
+
+/// iLO's time behind `#ILO 5: `.
+fn lights_out(text: &[u8]) -> Option<Scanned<'_>> {
+    let [b'0'..=b'9', rest @ ..] = text.strip_prefix(b"#ILO ")? else { return None };
+    scan::scan(rest.strip_prefix(b": ")?)
+}
+
+/// A day of the week, a date and a time of day at the end of a text, as home gateways of Netgear have it:
+/// `…, Tuesday, November 24, 2026 09:31:07`.
+fn at_the_end(text: &[u8]) -> Option<When<'_>> {
+    /// The longest of them.
+    const MAX_BYTES: usize = 48;
+    const DAY: &[u8] = b"day, ";
+    let text = text.trim_ascii_end();
+    let end = &text[text.len().saturating_sub(MAX_BYTES)..];
+    let date = &end[memchr::memmem::rfind(end, DAY)? + DAY.len()..];
+    let found = scan::scan(date).filter(|found| found.len == date.len() && found.form != Form::Epoch)?;
+    Some(found.when)
+}
+
 /// A time with a column of its own near the beginning of a text without a header: between two signs of one kind, in
 /// quotes, or behind a name that says so (`[Time=…]`). A time between the words of a text may be anybody's.
 pub(super) fn in_column(text: &[u8]) -> Option<When<'_>> {
-    /// Some numbers and names stand before it.
-    const MAX_BYTES: usize = 160;
+    /// Some numbers, names and pairs stand before it.
+    const MAX_BYTES: usize = 320;
     /// The longest time, with the name of its zone.
     const MAX_TIME_BYTES: usize = 48;
     // Access gateways of ZTE and session border controllers of AudioCodes say it at the end.
     if let Some(at) = memchr::memmem::find(&text[..text.len().min(MAX_BYTES)], b" occurred at ") {
         return scan::scan(&text[at + b" occurred at ".len()..]).map(|found| found.when);
     }
-    if let Some(when) = day_and_month_behind(text) {
+    if let Some(when) = day_and_month_behind(text).or_else(|| at_the_end(text)) {
         return Some(when);
     }
     let when = |at: usize, end: u8| {
@@ -198,6 +232,7 @@ pub(super) fn is_label(key: &[u8]) -> bool {
             | b"timestamputc"
             | b"timeutc"
             | b"unixtime"
+            | b"utc"
             | b"utctime"
             | b"warningtime"
             | b"warntime"
@@ -220,7 +255,7 @@ fn day_and_month_behind(text: &[u8]) -> Option<When<'_>> {
     let inner = text.trim_ascii_end().strip_suffix(b"]")?;
     let start = inner.len().saturating_sub(32);
     let at = start + memchr::memmem::find(&inner[start..], b"[Time:")? + b"[Time:".len();
-    let (digits, rest) = inner[at..].split_at_checked(b"dd-mm@hh:mm:ss".len())?;
+    let (digits, rest) = without_space(&inner[at..]).split_at_checked(b"dd-mm@hh:mm:ss".len())?;
     let fraction = rest.strip_prefix(b".").filter(|digits| digits.iter().all(u8::is_ascii_digit));
     let stamp = without_year(digits, [3, 0, 6, 9, 12], fraction.unwrap_or_default())?;
     stamp.is_valid().then_some(When::Civil(stamp))

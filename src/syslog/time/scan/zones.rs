@@ -94,7 +94,7 @@ fn named(word: &[u8]) -> Option<(Zone<'_>, usize)> {
     (letters > 0 && ends && abbreviation_minutes(name).is_some()).then_some((Zone::Name(name), letters))
 }
 
-/// A zone that stands alone: an offset, an abbreviation, `UTC+2:00`, the same in parentheses before a city (`FortiWeb`), or
+/// A zone that stands alone: an offset, an abbreviation, `UTC+2:00`, the same in parentheses before a city (`FortiWeb`) or behind a name, or
 /// nothing that is known.
 pub fn zone(text: &[u8]) -> Zone<'_> {
     let text = match text.strip_prefix(b"(") {
@@ -109,6 +109,15 @@ pub fn zone(text: &[u8]) -> Zone<'_> {
     }
     if let Some((zone, len, _)) = offset(text)
         && len == text.len()
+    {
+        return zone;
+    }
+    // A name whose offset stands in parentheses behind it: `EST(-0500)`.
+    if let Some((_, inner)) = text
+        .strip_suffix(b")")
+        .and_then(|text| memchr::memchr(b'(', text).filter(|&at| at > 0).map(|at| text.split_at(at)))
+        && let Some((zone, len, _)) = offset(&inner[1..])
+        && len + 1 == inner.len()
     {
         return zone;
     }
