@@ -250,7 +250,7 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
         tag::is_payload(text)
             || text.starts_with(b"{")
             || payload::is_device_pairs(text)
-            || payload::is_quoted_pair(text)
+            || first.iter().all(u8::is_ascii_digit) && payload::is_quoted_pairs(text)
             || scan::scan(text).is_some()
     };
     is_candidate && !has_tag(text) && !is_header()
@@ -262,8 +262,7 @@ fn is_event_of_interface(word: &[u8]) -> bool {
     let (event, interface) = word.split_at(memchr::memchr(b'.', word).unwrap_or(word.len()));
     event.contains(&b'_')
         && event.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_')
-        && interface.len() > 1
-        && interface[1..].iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'-')
+        && matches!(interface, b".eth" | b".gigabit-eth" | b".ppp" | b".t1" | b".e1" | b".atm" | b".vlan")
 }
 
 /// Whether a TAG stands here, or behind what may stand before one. A number is none of these, so that `00076 ports:` has one.

@@ -152,24 +152,42 @@ pub fn glued(text: &[u8]) -> Option<Parsed<'_>> {
     Some(parsed)
 }
 
-/// How routers of `DrayTek` write behind their name and its colon, where programs write too: whom they let through, an interface's
-/// number and a colon, what a line's modem reports. Their texts are told from a program's by nothing else.
-pub fn is_draytek(text: &[u8]) -> bool {
-    const STARTS: [&[u8]; 4] = [b"Local User (MAC=", b"Local User: ", b"ADSL_Status:[", b"VDSL_Status:["];
-    STARTS.iter().any(|start| text.starts_with(start))
-        || matches!(text, [b'W', b'A', b'N', b'0'..=b'9', b':', b' ', ..])
+/// Whether a router of `DrayTek` wrote this behind its name and a colon, where programs write too: whom it let through, an interface's
+/// number and a colon, what a line's modem reports. Nothing else tells the name from a program's, but that those have small letters.
+pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
+    const STARTS: [&[u8]; 3] = [b"Local User: ", b"ADSL_Status:[", b"VDSL_Status:["];
+    let is_name = || name.iter().any(|byte| byte.is_ascii_uppercase() || *byte == b'-');
+    let is_text = || {
+        STARTS.iter().any(|start| text.starts_with(start))
+            || matches!(text, [b'W', b'A', b'N', b'0'..=b'9', b':', b' ', ..])
+    };
+    text.starts_with(b"Local User (MAC=") || is_name() && is_text()
 }
 
-/// Whether a name that a colon follows is a device's, which has its model in it, and no program's: a capital first, three digits or
-/// more, and something behind them. A message's number in IBM's manner, `ABC1234I`, is none.
+/// Whether a name that a colon follows is a device's, which has its model in it, and no program's: a capital first, three to five
+/// digits, and behind them some capitals, a dash and a name, or an underscore and a number. A message's number in IBM's manner, `ABC1234I`,
+/// is none.
 pub fn is_model(name: &[u8]) -> bool {
     let letters = name.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let digits = name[letters..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let behind = &name[letters + digits..];
-    let is_message = matches!(letters, 3 | 4)
-        && behind.len() <= 1
-        && name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    name.first().is_some_and(u8::is_ascii_uppercase) && digits >= 3 && !behind.is_empty() && !is_message
+    let is_message = || {
+        matches!(name[letters + digits..], [b'A' | b'D' | b'E' | b'I' | b'S' | b'W'])
+            && name[..letters].iter().all(u8::is_ascii_uppercase)
+            && letters >= 3
+    };
+    let is_model = match &name[letters + digits..] {
+        [b'-', next, ..] => next.is_ascii_uppercase() || next.is_ascii_digit(),
+        [b'_', number @ ..] => !number.is_empty() && number.iter().all(u8::is_ascii_digit),
+        behind => {
+            (1..=4).contains(&behind.len())
+                && behind.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+        }
+    };
+    (1..=10).contains(&letters)
+        && (3..=5).contains(&digits)
+        && name[0].is_ascii_uppercase()
+        && is_model
+        && !is_message()
 }
 
 /// Twelve hexadecimal digits.

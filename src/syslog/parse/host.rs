@@ -47,11 +47,20 @@ pub fn is_no_word(name: &[u8]) -> bool {
         && name.iter().any(|&byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
-/// An IPv4 address without the number of a stack's unit that switches with FASTPATH put behind it, `192.0.2.1-1`, or a name
+/// An IPv4 address without the number of a stack's unit that switches with FASTPATH put behind it, `192.0.2.1-1`, or the length of its
+/// network's prefix, `192.0.2.1/24`; a name
 /// without the blade's that chassis of F5 put before it, `slot1/name`; any other name as it is.
 pub fn without_unit(name: &[u8]) -> &[u8] {
     match name {
         [b'0'..=b'9', .., b'-', b'0'..=b'9'] if is_ipv4(&name[..name.len() - 2]) => &name[..name.len() - 2],
+        [b'0'..=b'9', ..]
+            if let Some(slash) = memchr::memchr(b'/', name)
+                && name.len() - slash <= 3
+                && is_ipv4(&name[..slash])
+                && name[slash + 1..].iter().all(u8::is_ascii_digit) =>
+        {
+            &name[..slash]
+        }
         [b's', b'l', b'o', b't', b'0'..=b'9', b'/', name @ ..]
         | [b's', b'l', b'o', b't', b'0'..=b'9', b'0'..=b'9', b'/', name @ ..]
             if !name.is_empty() =>

@@ -11,12 +11,12 @@ mod pairs;
 mod times;
 mod windows;
 
-use super::{Parsed, host, tag};
+use super::{Parsed, host, rfc3164, tag};
 use crate::syslog::time::When;
 use crate::syslog::time::scan;
 use csv::{alert, audit, dragon, numbered, palo_alto, ras_log, server_audit, tipping_point};
 use pairs::{appliance, begins_with_date, cef, key_value, leef};
-pub use pairs::{is_device_pairs, is_key_value, is_quoted_pair};
+pub use pairs::{is_device_pairs, is_key_value, is_quoted_pairs};
 use times::{digits_without_year, first_time, in_column};
 
 /// Bytes of a payload that are searched: its documented fields stand at its beginning.
@@ -108,7 +108,14 @@ fn in_text<'a>(body: &'a [u8], found: Found<'a>) -> Found<'a> {
 fn ive(body: &[u8]) -> Option<&[u8]> {
     let end = body.first().filter(|byte| byte.is_ascii_digit()).and_then(|_| scan::scan(body))?.len;
     let (node, rest) = super::word(body[end..].strip_prefix(b" - ")?);
-    rest.starts_with(b" - [").then_some(node)
+    is_of_ive(rest).then_some(node)
+}
+
+/// Whether the user's address stands in brackets between dashes, as it does behind the node of Pulse Secure.
+pub fn is_of_ive(text: &[u8]) -> bool {
+    text.strip_prefix(b" - ")
+        .and_then(|text| rfc3164::enclosed(super::word(text).0))
+        .is_some_and(host::is_address)
 }
 
 /// RSA Authentication Manager: a time, the host and a logger of its own between commas.
@@ -125,8 +132,9 @@ fn zte(body: &[u8]) -> Option<&[u8]> {
     /// Numbers, the time and the sender.
     const MAX_BYTES: usize = 192;
     const BEFORE: &[u8] = b" sent by ";
+    const AT: &[u8] = b" occurred at ";
     let start = &body[..body.len().min(MAX_BYTES)];
-    memchr::memmem::find(start, b" occurred at ")?;
+    scan::scan(&body[memchr::memmem::find(start, AT)? + AT.len()..])?;
     let (name, rest) = super::word(&body[memchr::memmem::find(start, BEFORE)? + BEFORE.len()..]);
     let (board, rest) = super::word(super::without_space(rest));
     (!board.starts_with(b"%") && rest.starts_with(b" %")).then_some(name)

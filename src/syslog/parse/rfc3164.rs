@@ -139,18 +139,25 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
         let parsed = header(inner, &own, Place::Inner)?;
         return relay::relayed(parsed.body, parsed.host).or(Some(parsed));
     }
-    // A relay that has a time and no name puts it in front of a header with a host and a TAG. The date and the time between
-    // spaces that programs log are text.
+    // A relay that has a time and no name puts it in front of a header with a host and a process, a mnemonic, CEF or LEEF. Other
+    // times behind the first are those that programs log.
     if place == Place::First
         && let own = skip_spaces(rest)
         && let Some(second) = scan::scan(own)
         && (matches!(second.form, Form::Bsd | Form::Rfc3339) || own.get(10) == Some(&b'T'))
-        && let Some(inner) = relay::relayed(own, None).filter(|inner| inner.host.is_some())
+        && let Some(inner) = relay::relayed(own, None)
+        && inner.host.is_some()
+        && (inner.rule == "cisco" || inner.proc_id.is_some() || tag::is_payload(inner.body))
     {
         return Some(inner);
     }
     // A comma before the milliseconds is that of loggers, whose own name and level follow where no host does.
-    if text[..scanned.len].contains(&b',') && is_logger(rest) {
+    let is_logged = matches!(text[..scanned.len], [.., b',', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9']);
+    if is_logged && is_logger(rest) {
+        return Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", without_space(rest)) });
+    }
+    // OpenVPN writes its client's address and port behind the C library's time.
+    if scanned.form == Form::BsdLike && is_peer(text, rest) {
         return Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", without_space(rest)) });
     }
     let mut parsed = behind_timestamp(rest, scanned.form, place);
@@ -160,12 +167,21 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
     Some(parsed)
 }
 
-/// Whether a module's name of letters, points and underscores stands here, and a level in capitals behind it.
+/// Whether a module's name of letters, points and underscores stands here, and a level in capitals behind it, but no TAG.
 fn is_logger(text: &[u8]) -> bool {
     let (name, behind) = word(skip_spaces(text));
     let is_module = name.iter().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'_'));
     let (level, rest) = word(skip_spaces(behind));
-    is_module && !name.is_empty() && is_level_in_capitals(level) && !is_mnemonic_or_process(skip_spaces(rest))
+    let is_level = level.iter().all(u8::is_ascii_uppercase) && is_level_in_capitals(level);
+    is_module && !name.is_empty() && is_level && tag::scan(skip_spaces(rest)).is_none()
+}
+
+/// Whether an address with a port follows `Tue Nov 24 10:00:00 2026`, and no TAG with a process.
+fn is_peer(text: &[u8], rest: &[u8]) -> bool {
+    let is_ctime = matches!(text, [b'A'..=b'Z', b'a'..=b'z', b'a'..=b'z', b' ', b'A'..=b'Z', ..]);
+    let (first, behind) = word(skip_spaces(rest));
+    let has_port = !first.starts_with(b"[") && host::without_port(first).is_some_and(host::is_address);
+    is_ctime && has_port && !is_mnemonic_or_process(skip_spaces(behind))
 }
 
 /// Without the zone's name that Java puts in brackets behind its offset: `[Europe/Prague]`.
@@ -266,8 +282,8 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
             || (host::is_host(name)
                 && (cisco::follows(skip_spaces(behind))
                     || cisco::is_task(skip_spaces(behind))
-                    || devices::is_draytek(skip_spaces(behind))
-                    || place == Place::First && devices::is_model(name)
+                    || place == Place::First
+                        && (devices::is_model(name) || devices::is_draytek(name, skip_spaces(behind)))
                     || tag::is_bare_mnemonic(skip_spaces(behind))
                     || is_own_tag(name, behind)));
         if !is_host {
@@ -324,13 +340,14 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         return parsed;
     }
     // Routers with TeamF1's software write their model or name, a process and a component in brackets each.
-    if let Some(name) = enclosed(first)
-        && host::is_host(name)
-        && host::is_no_word(name)
+    if let Some(name) = enclosed(first).filter(|name| host::is_host(name) && place != Place::Line)
+        && name.iter().any(u8::is_ascii_uppercase)
+        && name.iter().any(u8::is_ascii_digit)
         && let (process, rest) = word(skip_spaces(behind))
         && let (component, _) = word(skip_spaces(rest))
         && let Some(process) = enclosed(process).filter(|name| name.iter().all(u8::is_ascii_lowercase))
-        && enclosed(component).is_some_and(|name| name.iter().all(u8::is_ascii_uppercase))
+        && enclosed(component)
+            .is_some_and(|name| name.iter().all(u8::is_ascii_uppercase) && !is_level_in_capitals(name))
     {
         let program =
             Tag { text: process, app: process, proc_id: None, body: without_space(rest), colon: false };
@@ -364,7 +381,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if first == b"-" || first == b"(none)" {
         // Pulse Secure has its node between dashes, and the user's address behind it.
         if let (node, rest) = word(skip_spaces(behind))
-            && rest.starts_with(b" - [")
+            && payload::is_of_ive(rest)
             && host::is_host(node)
         {
             return Parsed { host: Some(node), ..Parsed::new(rule_of(form), &rest[b" - ".len()..]) };
@@ -397,19 +414,25 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         return parsed;
     }
     // Check Point writes what it did, its name, and the interface behind a sign for the direction.
-    if let (name, rest) = word(skip_spaces(behind))
-        && first.iter().all(u8::is_ascii_lowercase)
+    if is_action(first)
+        && let (name, rest) = word(skip_spaces(behind))
+        && let (interface, rest) = word(skip_spaces(rest))
         && host::is_host(name)
-        && matches!(skip_spaces(rest), [b'<' | b'>', b'a'..=b'z' | b'A'..=b'Z', ..])
-        && memchr::memmem::find(word(skip_spaces(rest)).1, b"; ").is_some()
+        && let [b'<' | b'>', interface @ ..] = interface
+        && host::is_host(interface)
+        && memchr::memmem::find(rest, b"; ").is_some()
     {
         return Parsed { host: Some(name), ..Parsed::new(rule_of(form), text) };
     }
-    // Internet Information Services: the site, the computer, its address.
-    if first.strip_prefix(b"W3SVC").is_some_and(|number| number.iter().all(u8::is_ascii_digit))
+    // Internet Information Services: the site, the computer, its address, the method.
+    if let [b'W', b'3', b'S', b'V', b'C', b'0'..=b'9', ..] = first
         && let (name, rest) = word(skip_spaces(behind))
         && host::is_host(name)
-        && host::is_address(word(skip_spaces(rest)).0)
+        && let (address, rest) = word(skip_spaces(rest))
+        && host::is_address(address)
+        && let (method, _) = word(skip_spaces(rest))
+        && method.len() >= 3
+        && method.iter().all(u8::is_ascii_uppercase)
     {
         return Parsed { host: Some(name), ..Parsed::new(rule_of(form), text) };
     }
@@ -467,11 +490,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     {
         return behind_host(first, behind, rule_of(form), place);
     }
-    // OpenVPN writes its client's address and port behind the C library's time.
-    let is_peer = form == Form::BsdLike && !is_before_tag(first, behind);
     if !lone
         && let Some(name) = host::without_port(first)
-        && (host::is_address(name) && !is_peer
+        && (host::is_address(name)
             || (first[0] != b'[' && !name.contains(&b'/') && tag::scan(skip_spaces(behind)).is_some()))
     {
         return behind_host(name, behind, rule_of(form), place);
@@ -480,7 +501,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if let Some(slash @ 1..) = memchr::memchr(b'/', first)
         && is_of_zos(&first[..slash])
         && is_of_zos(&first[slash + 1..])
-        && let (_, rest) = word(skip_spaces(behind))
+        && let (user, rest) = word(skip_spaces(behind))
+        && is_of_zos(user)
+        && !is_level_in_capitals(&first[..slash])
         && is_mnemonic_or_process(skip_spaces(rest))
     {
         return behind_host(first, rest, rule_of(form), place);
@@ -511,10 +534,17 @@ fn threads(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut numbers = inner[..end].splitn(2, |&byte| byte == b':');
     let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let process = numbers.next().filter(|process| is_number(process))?;
-    let is_threads = numbers.next().map(is_number);
+    let is_threads = numbers.next().is_none_or(is_number);
     // The name of a module stands before the level.
-    let marked = || word(skip_spaces(word(without_space(rest)).1)).0.starts_with(b"<");
-    is_threads.unwrap_or_else(marked).then_some((process, rest))
+    let is_marked = word(skip_spaces(word(without_space(rest)).1)).0.starts_with(b"<");
+    (is_threads && is_marked).then_some((process, rest))
+}
+
+/// What a gateway of Check Point does with a connection.
+fn is_action(word: &[u8]) -> bool {
+    const ACTIONS: [&[u8]; 9] =
+        [b"accept", b"authcrypt", b"block", b"ctl", b"decrypt", b"drop", b"encrypt", b"monitor", b"reject"];
+    ACTIONS.contains(&word)
 }
 
 /// Whether this is a name of z/OS: up to eight capital letters and digits.
@@ -533,7 +563,7 @@ fn is_number_of_text(first: &[u8], behind: &[u8]) -> bool {
         tag::scan(text).is_some()
             || tag::is_payload(text)
             || payload::is_device_pairs(text)
-            || payload::is_quoted_pair(text)
+            || payload::is_quoted_pairs(text)
             || is_repeated_number(first, behind)
     };
     first.iter().all(u8::is_ascii_digit) && (!is_name() || is_line())

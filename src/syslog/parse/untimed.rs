@@ -70,7 +70,8 @@ fn tagged<'a>(name: &'a [u8], text: &'a [u8], tag: Tag<'a>) -> Parsed<'a> {
 
 /// Whether the word in front of a TAG is a host's name: one that is no word before topics of `MikroTik`, before a process,
 /// `gw-1 app[7]: text`, or before a TAG whose text is CEF or LEEF or begins with a marked severity, `gw-1 app: [ALERT] text`,
-/// `gw-1 app: NOTICE: text`; one with a dash or an underscore also before a TAG that is no word.
+/// `gw-1 app: NOTICE: text`; one with a dash or an underscore also before a TAG of a
+/// microcontroller's.
 fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
     let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
     let is_candidate =
@@ -83,8 +84,7 @@ fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
         tag.proc_id.is_some_and(is_number) && is_name()
     } else {
         let is_event = is_marked(tag.body) || tag::is_payload(tag.body);
-        let is_device = || name.iter().any(|byte| matches!(byte, b'-' | b'_')) && is_coined_tag(tag.app);
-        (is_event || is_device()) && !is_first_of_text(tag.app) && is_name()
+        (is_event || is_microcontroller(name, tag.app)) && !is_first_of_text(tag.app) && is_name()
     }
 }
 
@@ -94,11 +94,15 @@ fn is_coined(name: &[u8]) -> bool {
     capitals >= 2 && name.iter().any(u8::is_ascii_lowercase)
 }
 
-/// Whether a TAG is written as no word is, with several capitals and small letters or dashes between them: what libraries for
-/// microcontrollers send behind a name, `lamp-2 ESP-MQT: text`.
-fn is_coined_tag(tag: &[u8]) -> bool {
+/// Whether name and TAG are written as those of microcontrollers' libraries are: a name with a dash or an underscore and a digit or a capital, and
+/// capitals with a dash or capitals among small letters, `lamp-2 ESP-MQT: text`, `Hall_3 EspEasy: text`.
+fn is_microcontroller(name: &[u8], tag: &[u8]) -> bool {
+    let is_name = name.iter().any(|byte| matches!(byte, b'-' | b'_'))
+        && name.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
     let capitals = tag.iter().filter(|byte| byte.is_ascii_uppercase()).count();
-    capitals >= 2 && tag[0] != b'%' && tag.iter().any(|byte| byte.is_ascii_lowercase() || *byte == b'-')
+    let is_in_capitals =
+        tag.contains(&b'-') && tag.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-');
+    is_name && capitals >= 2 && (is_in_capitals || is_coined(tag) && tag.iter().all(u8::is_ascii_alphabetic))
 }
 
 /// Whether a name has a domain, which ends with letters.

@@ -51,7 +51,9 @@ pub(super) fn event_reporter(body: &[u8]) -> Option<Found<'_>> {
     let event = text[found.len..].strip_prefix(b": ")?;
     let event = &event[..event.len().min(MAX_BYTES)];
     let (name, source) = event.split_at(memchr::memchr(b'/', event)?);
-    let is_event = host::is_host(name) && memchr::memmem::find(source, b") - ").is_some();
+    let number = &source[memchr::memmem::find(source, b" (")? + 2..];
+    let digits = leading_digits(number);
+    let is_event = host::is_host(name) && digits > 0 && number[digits..].starts_with(b") - ");
     is_event.then_some(Found { host: Some(name), when: Some(found.when) })
 }
 

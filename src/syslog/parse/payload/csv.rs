@@ -106,10 +106,17 @@ pub(super) fn ras_log(body: &[u8]) -> Option<Found<'_>> {
     const SEVERITIES: [&[u8]; 4] = [b"INFO", b"WARNING", b"ERROR", b"CRITICAL"];
     let mut columns = Columns::new(&body[..body.len().min(MAX_BYTES)], b',').map(<[u8]>::trim_ascii_start);
     let when = columns.next().and_then(stamp)?;
-    columns.next().and_then(enclosed)?;
+    columns.next().and_then(enclosed).filter(|message| is_message(message))?;
     let is_numbered = columns.next().is_some_and(is_number);
     let is_rated = columns.by_ref().take(2).any(|column| SEVERITIES.contains(&column));
     (is_numbered && is_rated).then(|| Found { host: columns.next(), when: Some(when) })
+}
+
+/// A module in capitals and a number: `SEC-3020`.
+fn is_message(text: &[u8]) -> bool {
+    let (module, number) = text.split_at(memchr::memchr(b'-', text).unwrap_or(text.len()));
+    let is_module = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    !module.is_empty() && module.iter().all(is_module) && number.len() > 1 && is_number(&number[1..])
 }
 
 /// Fabric OS' audit: `AUDIT`, time, message in brackets, severity, class, the user's name, role and address, the domain, the switch's name
@@ -146,7 +153,7 @@ pub(super) fn dragon(body: &[u8]) -> Option<Found<'_>> {
     let first = columns.next()?;
     let found = scan::scan(first).filter(|found| found.len == first.len())?;
     let sensor = columns.next()?;
-    let _event = columns.next()?;
+    columns.next().filter(|event| event.contains(&b':'))?;
     let is_event = columns.by_ref().take(2).all(host::is_address) && columns.take(2).all(is_number);
     is_event.then_some(Found { host: Some(sensor), when: Some(found.when) })
 }

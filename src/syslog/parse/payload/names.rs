@@ -76,13 +76,14 @@ impl<'a> Names<'a> {
     pub(super) fn host(&self) -> Option<&'a [u8]> {
         let is_plain = !self.has(Sign::Report) && !self.has(Sign::Request);
         let is_host = self.has(Sign::Schema) || is_plain && self.has(Sign::Syslog);
+        let is_appliance = self.has(Sign::Appliance) && !self.has(Sign::Report);
         let is_logger = self.has(Sign::Process) && self.has(Sign::Level);
         self.own
             .or(self.decoy.filter(|_| self.has(Sign::Decoy)))
             .or(self.host.filter(|_| is_host))
             .or(self.windows.filter(|_| is_plain || self.has(Sign::Windows)))
             .or(self.of_sender(self.device))
-            .or(self.machine.filter(|_| is_plain || is_logger || self.has(Sign::Appliance)))
+            .or(self.machine.filter(|_| is_plain || is_logger || is_appliance))
             .or(self.of_sender(self.address))
     }
 
@@ -173,15 +174,20 @@ fn sign(member: &Member<'_>, folded: &[u8]) -> Option<Sign> {
     match (member.depth, member.key, folded) {
         (1, b"@timestamp" | b"DATE" | b"ISODATE" | b"short_message" | b"event_type", _) => Some(Sign::Schema),
         (1, b"EventID" | b"EventTime", _) => Some(Sign::Windows),
-        (1, _, b"bigipmgmtip" | b"fgtserial" | b"fwruleid") => Some(Sign::Appliance),
-        (1, b"SerialNumber", _) => Some(Sign::Serial),
-        (1, b"logtype", _) => Some(Sign::Decoy),
+        (1, b"bigip_mgmt_ip" | b"fgtserial" | b"fw_rule_id", _) => Some(Sign::Appliance),
+        (1, b"SerialNumber", _) if is_long_number(member.value) => Some(Sign::Serial),
+        (1, b"logtype", _) if member.value.iter().all(u8::is_ascii_digit) => Some(Sign::Decoy),
         (1, b"pid", _) => Some(Sign::Process),
         (1, b"level", _) => Some(Sign::Level),
         (1, _, b"facility" | b"program" | b"ident" | b"syslogtag" | b"sourcetype") => Some(Sign::Syslog),
         (1, ..) if is_of_request(folded, member.value) => Some(Sign::Request),
         _ => is_of_report(folded).then_some(Sign::Report),
     }
+}
+
+/// Whether this is a serial number of PAN-OS' length.
+fn is_long_number(value: &[u8]) -> bool {
+    value.len() >= 12 && value.iter().all(u8::is_ascii_digit)
 }
 
 /// What logs of access, of logins and of traffic have: the request, who asked, the answer's code, whither, and a peer's port.

@@ -93,12 +93,18 @@ pub fn is_key_value(text: &[u8]) -> bool {
     key > 0 && text[0].is_ascii_alphabetic() && text.get(key) == Some(&b'=')
 }
 
-/// A text that begins with `Key="`, a capital and a quote, as gateways write their records and programs seldom do.
-pub fn is_quoted_pair(text: &[u8]) -> bool {
-    let sign = memchr::memchr(b'=', &text[..text.len().min(64)]);
-    text.first().is_some_and(u8::is_ascii_uppercase)
-        && is_key_value(text)
-        && sign.is_some_and(|at| text.get(at + 1) == Some(&b'"'))
+/// A text that begins with two pairs of a capital and quotes, `Action="drop" Service="https"`, as gateways write their records and
+/// programs seldom do.
+pub fn is_quoted_pairs(text: &[u8]) -> bool {
+    let pair = |text: &[u8]| {
+        let sign = memchr::memchr(b'=', &text[..text.len().min(64)])?;
+        let is_pair = text.first().is_some_and(u8::is_ascii_uppercase) && is_key_value(text);
+        let value = text[sign + 1..].strip_prefix(b"\"").filter(|_| is_pair)?;
+        Some(text.len() - value.len() + quote(value)? + 1)
+    };
+    pair(text)
+        .and_then(|end| text[end..].strip_prefix(b" "))
+        .is_some_and(|next| next.first().is_some_and(u8::is_ascii_alphabetic) && is_key_value(next))
 }
 
 /// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, `date`, `time`, `tz`; the

@@ -64,10 +64,14 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     within.or_else(behind).map(|found| found.when)
 }
 
-/// A time behind three numbers, which a name may precede: `CISE_Passed_Authentications 0000031420 2 0 2026-11-24 10:00:07.511 +01:00`.
+/// A time behind a number of ten digits and two others, which the name of a log may precede: `CISE_Passed_Authentications 0000031420 2 0 2026-11-24 10:00:07.511 +01:00`.
 fn numbered_record(text: &[u8]) -> Option<Scanned<'_>> {
     let (name, behind) = word(text);
-    let mut rest = if name.contains(&b'_') { without_space(behind) } else { text };
+    let is_log = name.starts_with(b"CISE_") || name.starts_with(b"CSCOacs_");
+    let mut rest = if is_log { without_space(behind) } else { text };
+    if leading_digits(rest) != 10 {
+        return None;
+    }
     for _ in 0..3 {
         let digits = leading_digits(rest);
         rest = rest[digits..].strip_prefix(b" ").filter(|_| digits > 0)?;
@@ -82,14 +86,19 @@ fn lights_out(text: &[u8]) -> Option<Scanned<'_>> {
 }
 
 /// A day of the week, a date and a time of day at the end of a text, as home gateways of Netgear have it:
-/// `…, Tuesday, November 24, 2026 09:31:07`.
+/// `[event] text, Tuesday, November 24, 2026 09:31:07`. Other texts end with other things' times.
 fn at_the_end(text: &[u8]) -> Option<When<'_>> {
     /// The longest of them.
     const MAX_BYTES: usize = 48;
     const DAY: &[u8] = b"day, ";
+    const DAYS: [&[u8]; 7] = [b", Mon", b", Tues", b", Wednes", b", Thurs", b", Fri", b", Satur", b", Sun"];
     let text = text.trim_ascii_end();
     let end = &text[text.len().saturating_sub(MAX_BYTES)..];
-    let date = &end[memchr::memmem::rfind(end, DAY)? + DAY.len()..];
+    let at = memchr::memmem::rfind(end, DAY).filter(|_| text.starts_with(b"["))?;
+    let date = &end[at + DAY.len()..];
+    if !DAYS.iter().any(|day| end[..at].ends_with(day)) {
+        return None;
+    }
     let found = scan::scan(date).filter(|found| found.len == date.len() && found.form != Form::Epoch)?;
     Some(found.when)
 }
@@ -97,8 +106,9 @@ fn at_the_end(text: &[u8]) -> Option<When<'_>> {
 /// A time with a column of its own near the beginning of a text without a header: between two signs of one kind, in
 /// quotes, or behind a name that says so (`[Time=…]`). A time between the words of a text may be anybody's.
 pub(super) fn in_column(text: &[u8]) -> Option<When<'_>> {
-    /// Some numbers, names and pairs stand before it.
-    const MAX_BYTES: usize = 320;
+    /// Some numbers and names stand before it; before a name that says so also pairs.
+    const MAX_BYTES: usize = 160;
+    const MAX_PAIRS_BYTES: usize = 320;
     /// The longest time, with the name of its zone.
     const MAX_TIME_BYTES: usize = 48;
     // Access gateways of ZTE and session border controllers of AudioCodes say it at the end.
@@ -122,11 +132,12 @@ pub(super) fn in_column(text: &[u8]) -> Option<When<'_>> {
         // The colons of a time end no column, and a comma may separate the date from the time of day.
         found(column).or_else(|| matches!(end, b':' | b',').then(|| found(&text[at..])).flatten())
     };
-    let in_columns = text.iter().take(MAX_BYTES).enumerate().find_map(|(at, &sign)| {
+    let in_columns = text.iter().take(MAX_PAIRS_BYTES).enumerate().find_map(|(at, &sign)| {
         if let Some(when) = labelled(text, at) {
             return Some(when);
         }
-        let begins = matches!(sign, b'|' | b',' | b';' | b'"' | b'\t' | b':' | b'~' | b'^' | b'#');
+        let begins =
+            at < MAX_BYTES && matches!(sign, b'|' | b',' | b';' | b'"' | b'\t' | b':' | b'~' | b'^' | b'#');
         let at = at + 1;
         let is_second = match sign {
             b',' | b';' => text.get(at) == Some(&b' '),
@@ -232,7 +243,6 @@ pub(super) fn is_label(key: &[u8]) -> bool {
             | b"timestamputc"
             | b"timeutc"
             | b"unixtime"
-            | b"utc"
             | b"utctime"
             | b"warningtime"
             | b"warntime"

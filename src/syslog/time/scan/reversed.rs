@@ -80,8 +80,7 @@ fn numeric(text: &[u8], at: usize) -> Option<Date> {
         (1 | 2, 4) => {
             let month_first = match separator {
                 b'/' => first <= 12,
-                // ZTE's is the month first, and its zone behind it.
-                b'-' => second > 12 || first <= 12 && text[end..].starts_with(b" UTC"),
+                b'-' => second > 12,
                 _ => false,
             };
             if month_first { (last, first, second) } else { (last, second, first) }
