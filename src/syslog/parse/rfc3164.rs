@@ -483,6 +483,10 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if place == Place::Line && !host::is_address(first) && (is_event || !is_before_tag(first, behind)) {
         return without_host("rfc3164-no-host");
     }
+    // A slot and a port, with which switches begin texts.
+    if first.contains(&b'/') && first.iter().all(|byte| byte.is_ascii_digit() || *byte == b'/') {
+        return without_host("rfc3164-no-host");
+    }
     // A message of one word has no header: the word is the text, unless it is an address.
     let lone = skip_spaces(behind).is_empty();
     if host::is_address(first)

@@ -21,7 +21,9 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
             b"dvc" | b"deviceAddress" => address = name_of(word(rest).0),
             // Check Point's gateway, where `dvc` is not mapped.
             b"origin" => address = address.or(Some(word(rest).0).filter(|value| host::is_address(value))),
-            b"rt" | b"deviceReceiptTime" => found.when = stamp(rest),
+            b"rt" | b"deviceReceiptTime" => {
+                found.when = stamp(rest.strip_prefix(b"#arcsightDate(").unwrap_or(rest));
+            }
             b"start" => begin = stamp(rest),
             b"end" => end = stamp(rest),
             b"timeStamp" => written = stamp(rest),

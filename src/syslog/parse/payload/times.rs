@@ -55,13 +55,21 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     let inner = text[open + 1..].strip_prefix(b"*").unwrap_or(&text[open + 1..]);
     let within =
         scan::scan(inner).filter(|found| matches!(inner.get(found.len), Some(b']' | b' ' | b':' | b',')));
-    // Gin writes its name in brackets before the time.
+    // Gin writes its name in brackets before the time, phones of Snom a level.
     let behind = || {
         let close = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)]).filter(|_| open == 0)?;
-        let behind = inner[close + 1..].strip_prefix(b" ")?;
-        scan::scan(behind).filter(|found| found.form != Form::Epoch && behind.get(found.len) == Some(&b' '))
+        let behind = without_space(&inner[close + 1..]);
+        let is_end = |found: &Scanned<'_>| matches!(behind.get(found.len), Some(b' ' | b':'));
+        scan::scan(behind).filter(|found| found.form != Form::Epoch && is_end(found))
     };
-    within.or_else(behind).map(|found| found.when)
+    // Gunicorn's has its process in brackets before the request's time.
+    let second = || {
+        let rest = text.strip_prefix(b"[")?;
+        rest[leading_digits(rest)..].strip_prefix(b"] ")?;
+        let at = memchr::memmem::find_iter(start, b"[").nth(1)?;
+        scan::scan(&text[at + 1..]).filter(|found| text.get(at + 1 + found.len) == Some(&b']'))
+    };
+    within.or_else(behind).or_else(second).map(|found| found.when)
 }
 
 /// A time behind a number of ten digits and two others, which the name of a log may precede: `CISE_Passed_Authentications 0000031420 2 0 2026-11-24 10:00:07.511 +01:00`.
@@ -164,7 +172,10 @@ fn labelled(text: &[u8], at: usize) -> Option<When<'_>> {
     };
     let begins = sign == b'='
         || before.is_empty()
-        || matches!(before, [.., b',' | b';' | b'|' | b'[' | b'('] | [.., b'E', b'v', b'e', b'n', b't'])
+        || matches!(
+            before,
+            [.., b',' | b';' | b'|' | b'[' | b'(' | b'.'] | [.., b'E', b'v', b'e', b'n', b't']
+        )
         || is_pair();
     let value = skip_spaces(&text[at + 1..]);
     let value = value.strip_prefix(b"'").unwrap_or(value);
