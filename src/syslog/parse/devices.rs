@@ -7,6 +7,7 @@ use super::rfc3164::{Place, header};
 use super::tag::Tag;
 use super::{Parsed, host, skip_spaces, tag, without_space, word};
 use crate::syslog::time::scan::{self, Form, Scanned};
+use crate::syslog::time::{Stamp, When, Zone};
 
 /// `UniFi` without a timestamp: a host, a descriptor, a TAG; or the descriptor of a switch, `mac,model-version`, in front of a
 /// whole header. ONTAP's event without one. A name before VRP's mnemonic or a serial number.
@@ -116,7 +117,8 @@ pub fn ems(text: &[u8]) -> Option<(&[u8], Tag<'_>)> {
     if let Some(last) = parts.next() {
         (event, severity) = (severity, last);
     }
-    let is_severity = LEVELS.contains(&severity) || matches!(severity, b"informational" | b"emergency");
+    let is = |level: &[u8]| level.eq_ignore_ascii_case(severity);
+    let is_severity = LEVELS.into_iter().any(is) || is(b"informational") || is(b"emergency");
     let body = inner[end + 1..].strip_prefix(b":")?;
     let text = &text[..end + 2];
     (is_severity && host::is_host(node) && !event.is_empty() && !event.contains(&b' '))
@@ -188,6 +190,33 @@ pub fn is_model(name: &[u8]) -> bool {
         && name[0].is_ascii_uppercase()
         && is_model
         && !is_message()
+}
+
+/// A time without a year and a zone, with both from the text: phones of Avaya write offset, year, milliseconds and more behind the TAG,
+/// `+02:00 2026 795 1 .TEL | text`.
+#[cold]
+pub fn with_zone_behind<'a>(when: When<'a>, text: &'a [u8]) -> When<'a> {
+    let (offset, rest) = word(text);
+    let (year, rest) = word(without_space(rest));
+    let (thousandths, rest) = word(without_space(rest));
+    let is_number = |text: &[u8], len: usize| text.len() <= len && text.iter().all(u8::is_ascii_digit);
+    let is_header = offset.len() == 6
+        && offset[3] == b':'
+        && year.starts_with(b"20")
+        && year.len() == 4
+        && is_number(year, 4)
+        && is_number(thousandths, 3)
+        && rest.len() > 1
+        && rest[1].is_ascii_digit();
+    match (when, scan::zone(offset)) {
+        (When::Civil(stamp @ Stamp { year: None, zone: Zone::Unnamed, .. }), zone @ Zone::Offset(_))
+            if is_header =>
+        {
+            let year = year.iter().fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0'));
+            When::Civil(Stamp { year: Some(year), zone, ..stamp })
+        }
+        _ => when,
+    }
 }
 
 /// Twelve hexadecimal digits.

@@ -134,6 +134,9 @@ pub fn parse(raw: &[u8]) -> Parsed<'_> {
     if pri.sent {
         parsed.priority = pri.priority;
     }
+    if let Some(b'+' | b'-') = parsed.body.first() {
+        parsed.when = devices::with_zone_behind(parsed.when, parsed.body);
+    }
     if parsed.host.is_none() || parsed.when == When::Missing {
         payload::supplement(&mut parsed);
     }

@@ -194,19 +194,24 @@ fn without_zone(text: &[u8]) -> &[u8] {
     }
 }
 
-/// A name that a semicolon, a number of ten digits or more and another semicolon follow.
+/// A name that a semicolon, a number of ten digits or more, or one of twenty hexadecimal digits or more, and another semicolon follow.
 fn before_serial_number(text: &[u8]) -> Option<&[u8]> {
     /// The longest name, with its spaces.
     const MAX_BYTES: usize = 64;
     let end = memchr::memchr(b';', &text[..text.len().min(MAX_BYTES)])?;
-    let (name, rest) = (&text[..end], without_space(&text[end + 1..]));
+    // Flow probes of Ruijie have a record separator in front of each semicolon.
+    let name = text[..end].strip_suffix(b"\x1e").unwrap_or(&text[..end]);
+    let rest = without_space(&text[end + 1..]);
     let digits = leading_digits(rest);
     let is_sign = |byte: &u8| {
         matches!(byte, b'=' | b'"' | b'\'' | b'(' | b'[' | b'{' | b'|' | b',' | b':')
             || byte.is_ascii_control()
     };
     let is_name = !name.is_empty() && !name.iter().any(is_sign) && name[name.len() - 1] != b' ';
-    (is_name && digits >= 10 && rest.get(digits) == Some(&b';')).then_some(name)
+    let hexadecimal = rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F')).count();
+    let is_serial =
+        |len: usize, least: usize| len >= least && matches!(rest[len..], [b';', ..] | [b'\x1e', b';', ..]);
+    (is_name && (is_serial(digits, 10) || is_serial(hexadecimal, 20))).then_some(name)
 }
 
 /// The timestamp, whose month stands first in files of Kiwi also between dashes: there a level with capitals follows.
@@ -371,8 +376,8 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
     // Gateways that separate with semicolons have a serial number of digits behind their name, which may have spaces.
     if let Some(name) = before_serial_number(text) {
-        let rest = without_space(&text[name.len() + 1..]);
-        return Parsed { host: Some(name), ..Parsed::new(rule_of(form), rest) };
+        let rest = text[name.len()..].strip_prefix(b"\x1e").unwrap_or(&text[name.len()..]);
+        return Parsed { host: Some(name), ..Parsed::new(rule_of(form), without_space(&rest[1..])) };
     }
     // `NetScaler` without a name: a packet engine stands where the host does.
     if memchr::memmem::find(first, b"-PPE-").is_some() && behind.starts_with(b" : ") {
@@ -481,6 +486,12 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     // Nagios' events have two words in capitals behind their seconds.
     let is_event = form == Form::Epoch && first.iter().all(u8::is_ascii_uppercase);
     if place == Place::Line && !host::is_address(first) && (is_event || !is_before_tag(first, behind)) {
+        return without_host("rfc3164-no-host");
+    }
+    // Two words in capitals begin a text where the time is not RFC 3164's; names in capitals have a level or a TAG behind them.
+    let (second, _) = word(skip_spaces(behind));
+    let is_capital = |word: &[u8]| word.len() >= 4 && word.iter().all(u8::is_ascii_uppercase);
+    if form == Form::IsoLike && is_capital(first) && is_capital(second) && !is_level_in_capitals(second) {
         return without_host("rfc3164-no-host");
     }
     // A slot and a port, with which switches begin texts.
@@ -626,14 +637,13 @@ fn without_hardware_address(word: &[u8]) -> &[u8] {
 }
 
 /// A name with a node's number (`OneFS`), `name(id1)`, with its address, `name(10.0.0.5)`, or with the virtual system that each
-/// device of Hillstone has, `serial(root)`.
+/// device of Hillstone has, `name(root)`; a number there is the serial one, which names no host.
 fn node_name(word: &[u8]) -> Option<&[u8]> {
     let open = memchr::memchr(b'(', word)?;
     let inner = word[open + 1..].strip_suffix(b")")?;
     let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    let is_serial = |text: &[u8]| text.len() >= 10 && is_number(text);
     let is_one = inner.strip_prefix(b"id").is_some_and(is_number)
         || host::is_address(inner)
-        || inner == b"root" && (host::is_no_word(&word[..open]) || is_serial(&word[..open]));
+        || inner == b"root" && host::is_no_word(&word[..open]);
     (is_one && host::is_host(&word[..open])).then_some(&word[..open])
 }
