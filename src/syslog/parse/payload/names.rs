@@ -63,7 +63,6 @@ impl<'a> Names<'a> {
             // Quantities that are measured have words for names.
             (_, _, b"sensorname") if host::is_no_word(member.value) => &mut self.own,
             (1, _, b"sensor") if host::is_no_word(member.value) => &mut self.device,
-            (1, _, b"device") if is_coined(member.value) => &mut self.device,
             (_, _, name) if is_machine(name) => &mut self.machine,
             (1, _, name) if is_address(name) => &mut self.address,
             (1, _, b"host" | b"logsource") => &mut self.host,
@@ -185,12 +184,6 @@ fn sign(member: &Member<'_>, folded: &[u8]) -> Option<Sign> {
         (1, ..) if is_of_request(folded, member.value) => Some(Sign::Request),
         _ => is_of_report(folded).then_some(Sign::Report),
     }
-}
-
-/// Whether this is a name of three letters or more, a dash and more: names of interfaces and disks have fewer.
-fn is_coined(value: &[u8]) -> bool {
-    let letters = value.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
-    letters >= 3 && value.get(letters) == Some(&b'-') && value[letters..].iter().any(u8::is_ascii_digit)
 }
 
 /// Whether this is a serial number of PAN-OS' length.
