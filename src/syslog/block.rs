@@ -3,8 +3,8 @@
 //! [`memchr`] is the tool for finding a byte far away. Words, fields and values of a header are short: there its start is
 //! most of the cost, and what is needed of a message is known after one look at all of its bytes.
 //!
-//! On x86-64 this is SSE2, which each such processor has: nothing is chosen at run time. Elsewhere eight bytes are looked at
-//! in a `u64`.
+//! On x86-64 this is SSE2, which each such processor has: nothing is chosen at run time. Elsewhere eight bytes are
+//! looked at in a `u64`.
 
 /// Bytes that have one bit each in a `u64`.
 pub const BLOCK_BYTES: usize = 64;

@@ -79,8 +79,8 @@ impl Escapes {
     }
 }
 
-/// Appends a part of `text` as it is. A short one with some bytes more, which are taken back: a copy of a length that is known
-/// is an instruction or two, of another one a call.
+/// Appends a part of `text` as it is. A short one with some bytes more, which are taken back: a copy of a length that
+/// is known is an instruction or two, of another one a call.
 #[inline]
 pub fn copy(out: &mut Vec<u8>, text: &[u8], part: Range<usize>) {
     let len = part.len();
@@ -161,8 +161,8 @@ fn write_leading(out: &mut Vec<u8>, number: u64) {
 /// Eight times `0`.
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 
-/// A number below 10^8 in eight digits, the first one in the lowest byte. In a register: bytes that are written one by one and
-/// read together make a processor wait until they have reached its cache.
+/// A number below 10^8 in eight digits, the first one in the lowest byte. In a register: bytes that are written one by
+/// one and read together make a processor wait until they have reached its cache.
 fn eight_digits(number: u64) -> u64 {
     /// Divides numbers that stand side by side in one word, each below `divisor` squared.
     fn split(word: u64, divisor: u64, reciprocal: u64, shift: u32, mask: u64) -> (u64, u64) {

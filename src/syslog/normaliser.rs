@@ -1,9 +1,9 @@
 //! The event of one message: the contract's JSON object.
 //!
-//! Keys come in the order of the manual's section 1.7.2, then `connector`. A message whose bytes are not UTF-8 is decoded by
-//! the charset that the settings give to its sender; without one it has U+FFFD in their place. It is given whole in
-//! `raw_base64` either way. What is UTF-8 is never decoded, whatever the settings say: text in another charset that
-//! happens to be UTF-8 as well is rare, and most devices that send such a charset send ASCII most of the time.
+//! Keys come in the order of the manual's section 1.7.2, then `connector`. A message whose bytes are not UTF-8 is
+//! decoded by the charset that the settings give to its sender; without one it has U+FFFD in their place. It is given
+//! whole in `raw_base64` either way. What is UTF-8 is never decoded, whatever the settings say: text in another charset
+//! that happens to be UTF-8 as well is rare, and most devices that send such a charset send ASCII most of the time.
 
 use super::json::{self, Escapes};
 use super::parse::{self, Parsed, tag};

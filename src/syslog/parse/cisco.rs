@@ -96,8 +96,8 @@ pub fn is_task(text: &[u8]) -> bool {
     matches!(first, [b'*', b'A'..=b'Z' | b'a'..=b'z', .., b':'])
 }
 
-/// What follows `timestamp:`: a TAG or a mnemonic, or `host : %MNEMONIC`, `host: %MNEMONIC` or `host %MNEMONIC`. Other systems put a colon
-/// there as well, before a payload too; only a mnemonic makes it Cisco's.
+/// What follows `timestamp:`: a TAG or a mnemonic, or `host : %MNEMONIC`, `host: %MNEMONIC` or `host %MNEMONIC`. Other
+/// systems put a colon there as well, before a payload too; only a mnemonic makes it Cisco's.
 pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
     let mut parsed = Parsed::new("rfc3164-no-host", text);
     let trimmed = skip_spaces(text);

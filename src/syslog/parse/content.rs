@@ -80,8 +80,8 @@ pub(super) fn behind_host<'a>(
     parsed
 }
 
-/// A device's name behind the address that a relay knows it by, or that SAOS puts in front of it with the hardware's; and what
-/// follows the name.
+/// A device's name behind the address that a relay knows it by, or that SAOS puts in front of it with the hardware's;
+/// and what follows the name.
 fn own_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let behind = without_hardware_address(text);
     let (own, rest) = word(behind);
@@ -115,8 +115,8 @@ pub(super) fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
     }
 }
 
-/// Whether a TAG or a payload makes a host of the word before it. A sentence's first word, with a capital and without a digit
-/// or a point, is none before a word with a colon, and a number never.
+/// Whether a TAG or a payload makes a host of the word before it. A sentence's first word, with a capital and without a
+/// digit or a point, is none before a word with a colon, and a number never.
 pub(super) fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
     let text = skip_spaces(behind);
     let text = text.strip_prefix(b": ").map_or(text, skip_spaces);
@@ -139,8 +139,9 @@ pub(super) fn is_before_tag(word: &[u8], behind: &[u8]) -> bool {
         || is_own_word(text)
 }
 
-/// Whether the word where HOSTNAME stands is the type of the log, and what follows it its record: letters with an underscore
-/// before an object. Names of hosts have no underscore, by RFC 952, and those that do have a number or a dash besides.
+/// Whether the word where HOSTNAME stands is the type of the log, and what follows it its record: letters with an
+/// underscore before an object. Names of hosts have no underscore, by RFC 952, and those that do have a number or a
+/// dash besides.
 pub(super) fn is_type_of_record(first: &[u8], behind: &[u8]) -> bool {
     let is_word = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
     skip_spaces(behind).starts_with(b"{") && first.contains(&b'_') && first.iter().all(is_word)
@@ -216,8 +217,8 @@ pub(super) fn is_first_of_text(word: &[u8]) -> bool {
 }
 
 /// Whether the word where HOSTNAME stands is of the text, though it has a name's signs: a full stop ends it, it has no
-/// letter, it is an interface's or a path's, the noun of a number (`Port 1/0/3`), or one of those that begin texts. A TAG, a
-/// payload or another header behind it makes a host of any.
+/// letter, it is an interface's or a path's, the noun of a number (`Port 1/0/3`), or one of those that begin texts. A
+/// TAG, a payload or another header behind it makes a host of any.
 pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
     let text = skip_spaces(behind);
     let text = text.strip_prefix(b": ").map_or(text, skip_spaces);
@@ -256,8 +257,8 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
     is_candidate && !has_tag(text) && !is_header()
 }
 
-/// Whether this is an event in capitals with an underscore, and an interface's name behind a point: names of hosts have no underscore
-/// before one.
+/// Whether this is an event in capitals with an underscore, and an interface's name behind a point: names of hosts have
+/// no underscore before one.
 fn is_event_of_interface(word: &[u8]) -> bool {
     let (event, interface) = word.split_at(memchr::memchr(b'.', word).unwrap_or(word.len()));
     event.contains(&b'_')
@@ -265,7 +266,8 @@ fn is_event_of_interface(word: &[u8]) -> bool {
         && matches!(interface, b".eth" | b".gigabit-eth" | b".ppp" | b".t1" | b".e1" | b".atm" | b".vlan")
 }
 
-/// Whether a TAG stands here, or behind what may stand before one. A number is none of these, so that `00076 ports:` has one.
+/// Whether a TAG stands here, or behind what may stand before one. A number is none of these, so that `00076 ports:`
+/// has one.
 fn has_tag(text: &[u8]) -> bool {
     let (first, behind) = word(text);
     let text = if first.iter().all(u8::is_ascii_digit) { skip_spaces(behind) } else { text };

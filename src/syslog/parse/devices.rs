@@ -1,5 +1,5 @@
-//! What single systems put in front of a timestamp, or where others have host and TAG: `UniFi`'s descriptors, ONTAP's events,
-//! Meraki's event types, Comware and VRP where spaces are missing.
+//! What single systems put in front of a timestamp, or where others have host and TAG: `UniFi`'s descriptors, ONTAP's
+//! events, Meraki's event types, Comware and VRP where spaces are missing.
 
 use super::content::set_tag;
 use super::level::LEVELS;
@@ -9,8 +9,8 @@ use super::{Parsed, host, skip_spaces, tag, without_space, word};
 use crate::syslog::time::scan::{self, Form, Scanned};
 use crate::syslog::time::{Stamp, When, Zone};
 
-/// `UniFi` without a timestamp: a host, a descriptor, a TAG; or the descriptor of a switch, `mac,model-version`, in front of a
-/// whole header. ONTAP's event without one. A name before VRP's mnemonic or a serial number.
+/// `UniFi` without a timestamp: a host, a descriptor, a TAG; or the descriptor of a switch, `mac,model-version`, in
+/// front of a whole header. ONTAP's event without one. A name before VRP's mnemonic or a serial number.
 pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     let (name, behind) = word(text);
     // A switch puts address and model in front of a whole header.
@@ -42,9 +42,9 @@ pub fn box_log(word: &[u8]) -> Option<&[u8]> {
     (is_log && log.ends_with(b":") && host::is_host(name)).then_some(name)
 }
 
-/// A name without a timestamp in front of it: of VRP, whose mnemonic a sign may stand before (`name %%: %%01MODULE/…`); of a
-/// management controller, in front of its serial number, a colon and a timestamp; or of a console server, in front of a port and a
-/// timestamp.
+/// A name without a timestamp in front of it: of VRP, whose mnemonic a sign may stand before (`name %%: %%01MODULE/…`);
+/// of a management controller, in front of its serial number, a colon and a timestamp; or of a console server, in front
+/// of a port and a timestamp.
 fn named<'a>(name: &'a [u8], text: &'a [u8]) -> Option<Parsed<'a>> {
     if !host::is_host(name) {
         return None;
@@ -154,8 +154,9 @@ pub fn glued(text: &[u8]) -> Option<Parsed<'_>> {
     Some(parsed)
 }
 
-/// Whether a router of `DrayTek` wrote this behind its name and a colon, where programs write too: whom it let through, an interface's
-/// number and a colon, what a line's modem reports. Nothing else tells the name from a program's, but that those have small letters.
+/// Whether a router of `DrayTek` wrote this behind its name and a colon, where programs write too: whom it let through,
+/// an interface's number and a colon, what a line's modem reports. Nothing else tells the name from a program's, but
+/// that those have small letters.
 pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
     const STARTS: [&[u8]; 3] = [b"Local User: ", b"ADSL_Status:[", b"VDSL_Status:["];
     let is_name = || name.iter().any(|byte| byte.is_ascii_uppercase() || *byte == b'-');
@@ -166,9 +167,9 @@ pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
     text.starts_with(b"Local User (MAC=") || is_name() && is_text()
 }
 
-/// Whether a name that a colon follows is a device's, which has its model in it, and no program's: a capital first, three to five
-/// digits, and behind them some capitals, a dash and a name, or an underscore and a number. A message's number in IBM's manner, `ABC1234I`,
-/// is none.
+/// Whether a name that a colon follows is a device's, which has its model in it, and no program's: a capital first,
+/// three to five digits, and behind them some capitals, a dash and a name, or an underscore and a number. A message's
+/// number in IBM's manner, `ABC1234I`, is none.
 pub fn is_model(name: &[u8]) -> bool {
     let letters = name.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let digits = name[letters..].iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -192,8 +193,8 @@ pub fn is_model(name: &[u8]) -> bool {
         && !is_message()
 }
 
-/// A time without a year and a zone, with both from the text: phones of Avaya write offset, year, milliseconds and more behind the TAG,
-/// `+02:00 2026 795 1 .TEL | text`.
+/// A time without a year and a zone, with both from the text: phones of Avaya write offset, year, milliseconds and more
+/// behind the TAG, `+02:00 2026 795 1 .TEL | text`.
 #[cold]
 pub fn with_zone_behind<'a>(when: When<'a>, text: &'a [u8]) -> When<'a> {
     let (offset, rest) = word(text);

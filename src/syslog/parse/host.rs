@@ -47,9 +47,9 @@ pub fn is_no_word(name: &[u8]) -> bool {
         && name.iter().any(|&byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
-/// An IPv4 address without the number of a stack's unit that switches with FASTPATH put behind it, `192.0.2.1-1`, or the length of its
-/// network's prefix, `192.0.2.1/24`; a name
-/// without the blade's that chassis of F5 put before it, `slot1/name`; any other name as it is.
+/// An IPv4 address without the number of a stack's unit that switches with FASTPATH put behind it, `192.0.2.1-1`, or
+/// the length of its network's prefix, `192.0.2.1/24`; a name without the blade's that chassis of F5 put before it,
+/// `slot1/name`; any other name as it is.
 pub fn without_unit(name: &[u8]) -> &[u8] {
     match name {
         [b'0'..=b'9', .., b'-', b'0'..=b'9'] if is_ipv4(&name[..name.len() - 2]) => &name[..name.len() - 2],
@@ -92,8 +92,8 @@ pub fn of_origin(name: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether what stands in front of an at-sign is a source of syslog-ng's: by the names that its documentation gives them, or
-/// because a relay's name follows. Others are part of a device's name.
+/// Whether what stands in front of an at-sign is a source of syslog-ng's: by the names that its documentation gives
+/// them, or because a relay's name follows. Others are part of a device's name.
 fn is_source(source: &[u8], name: &[u8]) -> bool {
     source.starts_with(b"s_") || matches!(source, b"src" | b"source") || name.contains(&b'/')
 }

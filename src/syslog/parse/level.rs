@@ -90,8 +90,8 @@ pub(super) fn is_facility_and_level(word: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'|')
 }
 
-/// Without the facility and level that stand behind the timestamp: `<4.6>` or `<auth.info>` of BSD's syslogd -v, PRI itself,
-/// `local7.notice` of `AlliedWare`, `Local7.Notice` of Kiwi's files.
+/// Without the facility and level that stand behind the timestamp: `<4.6>` or `<auth.info>` of BSD's syslogd -v, PRI
+/// itself, `local7.notice` of `AlliedWare`, `Local7.Notice` of Kiwi's files.
 pub(super) fn without_level(text: &[u8]) -> &[u8] {
     // The longest is `<security.emergency>`.
     const MAX_BYTES: usize = 24;

@@ -10,24 +10,25 @@
 //! 1. [`rfc5424`]: a VERSION before a timestamp or NILVALUE, and five more fields. No RFC 3164 message begins with a
 //!    one- to three-digit number and a space. Without VERSION it needs a PROCID that is a number or NILVALUE, and
 //!    STRUCTURED-DATA in the sixth place.
-//! 2. [`rfc3164`]: a timestamp first, of whatever form ([`super::time::scan`]); then host and TAG. Within it, what stands
-//!    behind timestamp and host tells the dialects apart: a mnemonic (Cisco), a second header (relays), a descriptor
-//!    (`UniFi`), an event in brackets (ONTAP), an event type behind a time in seconds (Meraki). `content` reads what stands behind
-//!    HOSTNAME, and says which words are none. The plain shape is read by a short cut (`straight`) that says what these
-//!    rules would.
+//! 2. [`rfc3164`]: a timestamp first, of whatever form ([`super::time::scan`]); then host and TAG. Within it, what
+//!    stands behind timestamp and host tells the dialects apart: a mnemonic (Cisco), a second header (relays), a
+//!    descriptor (`UniFi`), an event in brackets (ONTAP), an event type behind a time in seconds (Meraki). `content`
+//!    reads what stands behind HOSTNAME, and says which words are none. The plain shape is read by a short cut
+//!    (`straight`) that says what these rules would.
 //! 3. [`cisco`]: a sequence number, a name, a node or a clock's mark, each with a colon or sign of its own, in *front* of
 //!    a timestamp, an uptime or a mnemonic. Without one of these three at its end it is not taken.
-//! 4. [`payload`]: `CEF:`, `LEEF:`, a JSON object, `key=value` pairs, Palo Alto's CSV, an event of Windows as XML, `ScreenOS`' device
-//!    or Snare's event from the first byte on; each begins with a sign (`|`, `{`, `=`, a date between commas, `<Event`) that
-//!    ends what may be a TAG; `CEF:`, `LEEF:` and `ScreenOS`' name would be TAGs, but for the version and the bar, or the name
-//!    once more, behind them.
-//! 5. `UniFi`'s descriptor with a MAC address behind a bare name, or in front of a whole header, or a name before VRP's mnemonic
-//!    or a serial number and a timestamp ([`devices::undated`]); no TAG
-//!    is followed by one. AIX's `Message forwarded from` ([`relay::forwarded`]). A name in front of the timestamp
-//!    ([`relay::preceded`]), which has no colon; in front of brackets or behind a VERSION ([`relay::behind_address`]); a
-//!    receiver's note in front of PRI ([`relay::noted`]).
-//! 6. `tag`: a TAG without any header ([`tag`]), or with an address before it, or a name between PRI and a TAG with a process,
-//!    a marked severity or a payload ([`untimed::addressed`]), or with a host and NILVALUE for the time ([`untimed::without_time`]). A second PRI ([`relay::wrapped`]), or one behind an address ([`relay::passed_on`]).
+//! 4. [`payload`]: `CEF:`, `LEEF:`, a JSON object, `key=value` pairs, Palo Alto's CSV, an event of Windows as XML,
+//!    `ScreenOS`' device or Snare's event from the first byte on; each begins with a sign (`|`, `{`, `=`, a date
+//!    between commas, `<Event`) that ends what may be a TAG; `CEF:`, `LEEF:` and `ScreenOS`' name would be TAGs, but
+//!    for the version and the bar, or the name once more, behind them.
+//! 5. `UniFi`'s descriptor with a MAC address behind a bare name, or in front of a whole header, or a name before VRP's
+//!    mnemonic or a serial number and a timestamp ([`devices::undated`]); no TAG is followed by one. AIX's `Message
+//!    forwarded from` ([`relay::forwarded`]). A name in front of the timestamp ([`relay::preceded`]), which has no
+//!    colon; in front of brackets or behind a VERSION ([`relay::behind_address`]); a receiver's note in front of PRI
+//!    ([`relay::noted`]).
+//! 6. `tag`: a TAG without any header ([`tag`]), or with an address before it, or a name between PRI and a TAG with a
+//!    process, a marked severity or a payload ([`untimed::addressed`]), or with a host and NILVALUE for the time
+//!    ([`untimed::without_time`]). A second PRI ([`relay::wrapped`]), or one behind an address ([`relay::passed_on`]).
 //! 7. [`RAW`]: everything else; the body is all that follows PRI.
 //!
 //! Rules look at shapes; a product's name decides only where two products send the same shape with different meanings.

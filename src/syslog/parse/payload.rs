@@ -205,8 +205,8 @@ pub fn is_timed_pairs(text: &[u8]) -> bool {
     time().is_some_and(|behind| is_key_value(super::skip_spaces(behind)))
 }
 
-/// `ScreenOS` without a timestamp: `name: NetScreen device_id=name [Root]system-…`, or a serial number of digits for the second
-/// name, at whose end the time may stand in parentheses.
+/// `ScreenOS` without a timestamp: `name: NetScreen device_id=name [Root]system-…`, or a serial number of digits for
+/// the second name, at whose end the time may stand in parentheses.
 fn netscreen(body: &[u8]) -> Option<Found<'_>> {
     let (name, behind) = super::word(&body[..body.len().min(300)]);
     let name = name.strip_suffix(b":")?;
@@ -225,8 +225,8 @@ pub fn fabric(text: &[u8]) -> Option<(When<'_>, Option<&[u8]>)> {
     Some((found.when?, found.host.filter(|name| host::is_host(name))))
 }
 
-/// Snare: host, `MSWinEventLog`, criticality, source, counter, time, number, source, user, kind of user, kind of event, computer
-/// and more, between tabs; without a host in front the computer is it.
+/// Snare: host, `MSWinEventLog`, criticality, source, counter, time, number, source, user, kind of user, kind of event,
+/// computer and more, between tabs; without a host in front the computer is it.
 fn snare(body: &[u8]) -> Option<Found<'_>> {
     // Only the first two columns decide; a name of Windows has less than 64 bytes.
     let start = &body[..body.len().min(300)];
@@ -297,8 +297,8 @@ fn access_point(body: &[u8]) -> Found<'_> {
     Found::default()
 }
 
-/// A table's row or a list whose first field is a timestamp. Meru's controllers write the letter behind their seconds by which C
-/// knows a long number.
+/// A table's row or a list whose first field is a timestamp. Meru's controllers write the letter behind their seconds
+/// by which C knows a long number.
 fn first_field(body: &[u8]) -> Found<'_> {
     if let [seconds @ .., b'l', b' ', b'|'] = &body[..body.len().min(13)] {
         return Found { host: None, when: stamp(seconds) };
@@ -312,8 +312,8 @@ fn first_field(body: &[u8]) -> Found<'_> {
     Found { host, when: first.map(|found| found.when) }
 }
 
-/// The address of a platform in the column between a type and an object, behind a time: `|!type|!192.0.2.7|!{"…":…}`; with these
-/// signs also in front of the type.
+/// The address of a platform in the column between a type and an object, behind a time: `|!type|!192.0.2.7|!{"…":…}`;
+/// with these signs also in front of the type.
 fn before_object(columns: &[u8]) -> Option<&[u8]> {
     /// A type and an address.
     const MAX_BYTES: usize = 96;

@@ -32,7 +32,8 @@ pub fn relayed<'a>(text: &'a [u8], relay: Option<&[u8]>) -> Option<Parsed<'a>> {
     let scanned = scan::scan(text)?;
     let inner = header(text, &scanned, Place::Inner)?;
     // A relay that names an address puts it in front of all that comes, with or without a TAG. So do those that name
-    // themselves as the origin does, or where the origin's time has its offset, or is RFC 3164's, which texts do not begin with.
+    // themselves as the origin does, or where the origin's time has its offset, or is RFC 3164's, which texts do not
+    // begin with.
     let is_offset = matches!(scanned.when, When::Civil(Stamp { zone: Zone::Offset(_), .. }));
     let is_name = |name: &[u8]| {
         let is_address = relay.is_some_and(host::is_address);
@@ -75,8 +76,8 @@ pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
     Some(Parsed { host: inner.host.or(Some(address)), ..inner })
 }
 
-/// A message with PRI, timestamp and TAG, and without a host, behind a relay's header: its own time, and the host that the relay
-/// says.
+/// A message with PRI, timestamp and TAG, and without a host, behind a relay's header: its own time, and the host that
+/// the relay says.
 pub fn dated(text: &[u8]) -> Option<Parsed<'_>> {
     let inner = pri::take(text);
     if !text.starts_with(b"<") || !inner.sent {
@@ -87,15 +88,15 @@ pub fn dated(text: &[u8]) -> Option<Parsed<'_>> {
     (inner.host.is_none() && inner.tag.is_some()).then_some(Parsed { rule: "relayed", ..inner })
 }
 
-/// A header of RFC 3164 as the text of a relay's message that names no program. Texts do not begin with its timestamp, a host and a
-/// TAG.
+/// A header of RFC 3164 as the text of a relay's message that names no program. Texts do not begin with its timestamp,
+/// a host and a TAG.
 pub fn unread(text: &[u8]) -> Option<Parsed<'_>> {
     scan::scan(text).filter(|scanned| scanned.form == Form::Bsd)?;
     relayed(text, None)
 }
 
-/// A name in front of the timestamp, as some relays' templates put it: an address, also in brackets or with a colon, or a name
-/// that is no word.
+/// A name in front of the timestamp, as some relays' templates put it: an address, also in brackets or with a colon, or
+/// a name that is no word.
 pub fn preceded(text: &[u8]) -> Option<Parsed<'_>> {
     // A level may stand in brackets before all of it.
     let text = match text
@@ -125,8 +126,9 @@ pub fn preceded(text: &[u8]) -> Option<Parsed<'_>> {
         .then(|| Parsed { host: inner.host.or(Some(name)), ..inner })
 }
 
-/// A name or an address in front of a timestamp behind a VERSION that is not RFC 5424's; or an address in front of a timestamp in
-/// brackets, with the facility in capitals in another pair of them. With other words behind its brackets a line is a request's, whose client the address is.
+/// A name or an address in front of a timestamp behind a VERSION that is not RFC 5424's; or an address in front of a
+/// timestamp in brackets, with the facility in capitals in another pair of them. With other words behind its brackets a
+/// line is a request's, whose client the address is.
 pub fn behind_address(text: &[u8]) -> Option<Parsed<'_>> {
     /// The longest timestamp between brackets.
     const MAX_TIME_BYTES: usize = 64;
@@ -154,8 +156,8 @@ pub fn behind_address(text: &[u8]) -> Option<Parsed<'_>> {
     Some(parsed)
 }
 
-/// What a receiver notes in brackets in front of a whole message, PRI and all: a time, `ip=ADDRESS`, what else it knows. The
-/// address is the sender's, which names the host where the message does not.
+/// What a receiver notes in brackets in front of a whole message, PRI and all: a time, `ip=ADDRESS`, what else it
+/// knows. The address is the sender's, which names the host where the message does not.
 pub fn noted(text: &[u8]) -> Option<Parsed<'_>> {
     /// A name, a time, an address of IPv6 and a number.
     const MAX_BYTES: usize = 160;

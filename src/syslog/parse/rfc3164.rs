@@ -1,9 +1,10 @@
 //! RFC 3164 and everything that begins with a timestamp.
 //!
-//! Behind the timestamp stands HOSTNAME, unless the word there is a TAG, a mnemonic, or no name at all: then the message
-//! has no host and the sender's address is used. A word of the text becomes a host only where nothing tells it from
-//! one, in `Mmm dd hh:mm:ss word more words`, because RFC 3164 puts HOSTNAME there. In the lines of programs' own logs, which
-//! have no PRI and a date of another form, or a date in brackets, nothing puts it there: a host then needs a TAG behind it.
+//! Behind the timestamp stands HOSTNAME, unless the word there is a TAG, a mnemonic, or no name at all: then the
+//! message has no host and the sender's address is used. A word of the text becomes a host only where nothing tells it
+//! from one, in `Mmm dd hh:mm:ss word more words`, because RFC 3164 puts HOSTNAME there. In the lines of programs' own
+//! logs, which have no PRI and a date of another form, or a date in brackets, nothing puts it there: a host then needs
+//! a TAG behind it.
 //!
 //! | rule | shape |
 //! |---|---|
@@ -139,8 +140,8 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
         let parsed = header(inner, &own, Place::Inner)?;
         return relay::relayed(parsed.body, parsed.host).or(Some(parsed));
     }
-    // A relay that has a time and no name puts it in front of a header with a host and a process, a mnemonic, CEF or LEEF. Other
-    // times behind the first are those that programs log.
+    // A relay that has a time and no name puts it in front of a header with a host and a process, a mnemonic, CEF or
+    // LEEF. Other times behind the first are those that programs log.
     if place == Place::First
         && let own = skip_spaces(rest)
         && let Some(second) = scan::scan(own)
@@ -194,7 +195,8 @@ fn without_zone(text: &[u8]) -> &[u8] {
     }
 }
 
-/// A name that a semicolon, a number of ten digits or more, or one of twenty hexadecimal digits or more, and another semicolon follow.
+/// A name that a semicolon, a number of ten digits or more, or one of twenty hexadecimal digits or more, and another
+/// semicolon follow.
 fn before_serial_number(text: &[u8]) -> Option<&[u8]> {
     /// The longest name, with its spaces.
     const MAX_BYTES: usize = 64;
@@ -488,7 +490,8 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if place == Place::Line && !host::is_address(first) && (is_event || !is_before_tag(first, behind)) {
         return without_host("rfc3164-no-host");
     }
-    // Two words in capitals begin a text where the time is not RFC 3164's; names in capitals have a level or a TAG behind them.
+    // Two words in capitals begin a text where the time is not RFC 3164's; names in capitals have a level or a TAG
+    // behind them.
     let (second, _) = word(skip_spaces(behind));
     let is_capital = |word: &[u8]| word.len() >= 4 && word.iter().all(u8::is_ascii_uppercase);
     if form == Form::IsoLike && is_capital(first) && is_capital(second) && !is_level_in_capitals(second) {
@@ -569,8 +572,8 @@ fn is_of_zos(name: &[u8]) -> bool {
         && name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
-/// Whether a number where HOSTNAME stands begins a text. It is a name, an asset's as a rule, where a TAG, a payload of a device, or
-/// the same number and a colon follow it. glog has a thread's number before `file:line]`.
+/// Whether a number where HOSTNAME stands begins a text. It is a name, an asset's as a rule, where a TAG, a payload of
+/// a device, or the same number and a colon follow it. glog has a thread's number before `file:line]`.
 fn is_number_of_text(first: &[u8], behind: &[u8]) -> bool {
     let text = skip_spaces(behind);
     let is_line = || word(text).0.strip_suffix(b"]").is_some_and(|line| line.contains(&b':'));
@@ -595,8 +598,8 @@ pub(super) fn enclosed(word: &[u8]) -> Option<&[u8]> {
     word.strip_prefix(b"[")?.strip_suffix(b"]").filter(|inner| !inner.is_empty() && !inner.contains(&b'['))
 }
 
-/// Fields between tabs: the host, where a TAG follows it, or an address behind RFC 3164's own timestamp. Other tables, Zeek's for one, have a time in their first column
-/// and values of any kind in the next.
+/// Fields between tabs: the host, where a TAG follows it, or an address behind RFC 3164's own timestamp. Other tables,
+/// Zeek's for one, have a time in their first column and values of any kind in the next.
 fn behind_tab(text: &[u8], form: Form, place: Place) -> Parsed<'_> {
     let (first, behind) = column(text);
     match behind.strip_prefix(b"\t") {
@@ -636,8 +639,8 @@ fn without_hardware_address(word: &[u8]) -> &[u8] {
     }
 }
 
-/// A name with a node's number (`OneFS`), `name(id1)`, with its address, `name(10.0.0.5)`, or with the virtual system that each
-/// device of Hillstone has, `name(root)`; a number there is the serial one, which names no host.
+/// A name with a node's number (`OneFS`), `name(id1)`, with its address, `name(10.0.0.5)`, or with the virtual system
+/// that each device of Hillstone has, `name(root)`; a number there is the serial one, which names no host.
 fn node_name(word: &[u8]) -> Option<&[u8]> {
     let open = memchr::memchr(b'(', word)?;
     let inner = word[open + 1..].strip_suffix(b")")?;

@@ -16,7 +16,8 @@ const STRICT_NAME_BYTES: usize = 32;
 /// The same with room for senders that do not count.
 const MAX_NAME_BYTES: usize = 64;
 
-/// The longest HOSTNAME, APP-NAME, PROCID and MSGID of the grammar (section 6), in bytes. Longer ones are read all the same.
+/// The longest HOSTNAME, APP-NAME, PROCID and MSGID of the grammar (section 6), in bytes. Longer ones are read all the
+/// same.
 const MAX_FIELD_BYTES: [usize; 4] = [255, 48, 128, 32];
 
 /// Reads an RFC 5424 message from VERSION on.
@@ -86,8 +87,8 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     })
 }
 
-/// A header with one field of no bytes, where two spaces meet: NILVALUE was meant. It is read so where STRUCTURED-DATA stands at
-/// its place only then.
+/// A header with one field of no bytes, where two spaces meet: NILVALUE was meant. It is read so where STRUCTURED-DATA
+/// stands at its place only then.
 #[cold]
 fn sparse(text: &[u8]) -> Option<Parsed<'_>> {
     let text = text.strip_prefix(b"1 ")?;
@@ -279,8 +280,8 @@ fn strict_element(data: &[u8]) -> Option<usize> {
     (data[at] == b']').then_some(at + 1)
 }
 
-/// The length of one SD-ELEMENT (section 6.3.1). Spaces too many, a bracket or a quote that is not escaped inside a value are
-/// accepted, but not strict.
+/// The length of one SD-ELEMENT (section 6.3.1). Spaces too many, a bracket or a quote that is not escaped inside a
+/// value are accepted, but not strict.
 fn element(data: &[u8], strict: &mut bool) -> Option<usize> {
     let mut at = 1;
     if data.first() != Some(&b'[') {
@@ -321,7 +322,8 @@ fn strict_name(data: &[u8]) -> Option<usize> {
     ((1..=STRICT_NAME_BYTES).contains(&len) && data[0] != b'[').then_some(len)
 }
 
-/// The length of an SD-ID or PARAM-NAME. An opening bracket may stand in one by the grammar, but not first: `[[` begins texts.
+/// The length of an SD-ID or PARAM-NAME. An opening bracket may stand in one by the grammar, but not first: `[[` begins
+/// texts.
 fn name(data: &[u8], strict: &mut bool) -> Option<usize> {
     let len =
         data.iter().take(MAX_NAME_BYTES + 1).take_while(|&&byte| IS_NAME_BYTE[usize::from(byte)]).count();

@@ -209,15 +209,16 @@ fn words(text: &[u8]) -> Option<Tag<'_>> {
         .then(|| Tag::new(&text[..=end], program, Some(&text[open + 1..end]), &text[end + 2..], true))
 }
 
-/// Oracle's audit trail, whose documented TAG has several words and no host in front of it where the database's own host takes
-/// it: `Oracle Audit[123]:`, `Oracle Unified Audit[123]:`.
+/// Oracle's audit trail, whose documented TAG has several words and no host in front of it where the database's own
+/// host takes it: `Oracle Audit[123]:`, `Oracle Unified Audit[123]:`.
 pub fn is_oracle_audit(text: &[u8]) -> bool {
     text.strip_prefix(b"Oracle ")
         .map(|rest| rest.strip_prefix(b"Unified ").unwrap_or(rest))
         .is_some_and(|rest| rest.starts_with(b"Audit["))
 }
 
-/// Without the unit of a stack or chassis (`%STKUNIT0-M:CP`, `%SYSTEM-P:CP`) that Force10 and Dell put in front of a mnemonic.
+/// Without the unit of a stack or chassis (`%STKUNIT0-M:CP`, `%SYSTEM-P:CP`) that Force10 and Dell put in front of a
+/// mnemonic.
 pub fn without_unit(text: &[u8]) -> &[u8] {
     let Some(rest) = text.strip_prefix(b"%") else { return text };
     let (unit, behind) = word(&rest[..rest.len().min(24)]);
@@ -240,8 +241,8 @@ pub fn is_bare_mnemonic(text: &[u8]) -> bool {
         && parts.next().is_some_and(|last| !last.is_empty())
 }
 
-/// `%FACILITY-SEVERITY-MNEMONIC`, with subfacilities or a message class between, before a colon or a space. Switches for small
-/// businesses write the severity's first letter, debugging to emergency.
+/// `%FACILITY-SEVERITY-MNEMONIC`, with subfacilities or a message class between, before a colon or a space. Switches
+/// for small businesses write the severity's first letter, debugging to emergency.
 pub fn mnemonic(text: &[u8]) -> Option<Tag<'_>> {
     let rest = text.strip_prefix(b"%")?;
     let len = rest

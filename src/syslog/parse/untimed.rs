@@ -11,8 +11,8 @@ use super::{Parsed, host, payload, word};
 /// Host and TAG behind what stands in the timestamp's place where a device's clock is not set: NILVALUE, borrowed from
 /// RFC 5424, or nothing, so that two blanks, or PRI and one, meet.
 ///
-/// A dash begins the items of lists too, and a blank the words of a text: the host has to look like one, and the colon to stand
-/// right behind the TAG's one word.
+/// A dash begins the items of lists too, and a blank the words of a text: the host has to look like one, and the colon
+/// to stand right behind the TAG's one word.
 pub fn without_time(text: &[u8], place: Untimed) -> Option<Parsed<'_>> {
     let (name, behind) = word(text);
     let text = behind.strip_prefix(b" ")?;
@@ -39,8 +39,8 @@ pub enum Untimed {
     Blank,
 }
 
-/// An address and a TAG without a timestamp, or a name and a TAG between PRI and a text (`is_named`); any name before CEF, LEEF or
-/// a time in quotes and pairs. Other words before a TAG are text.
+/// An address and a TAG without a timestamp, or a name and a TAG between PRI and a text (`is_named`); any name before
+/// CEF, LEEF or a time in quotes and pairs. Other words before a TAG are text.
 pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     let (name, behind) = column(text);
     let body = behind.trim_ascii_start();
@@ -68,10 +68,9 @@ fn tagged<'a>(name: &'a [u8], text: &'a [u8], tag: Tag<'a>) -> Parsed<'a> {
     parsed
 }
 
-/// Whether the word in front of a TAG is a host's name: one that is no word before topics of `MikroTik`, before a process,
-/// `gw-1 app[7]: text`, or before a TAG whose text is CEF or LEEF or begins with a marked severity, `gw-1 app: [ALERT] text`,
-/// `gw-1 app: NOTICE: text`; one with a dash or an underscore also before a TAG of a
-/// microcontroller's.
+/// Whether the word in front of a TAG is a host's name: one that is no word before topics of `MikroTik`, before a
+/// process, `gw-1 app[7]: text`, or before a TAG whose text is CEF or LEEF or begins with a marked severity, `gw-1 app:
+/// [ALERT] text`, `gw-1 app: NOTICE: text`; one with a dash or an underscore also before a TAG of a microcontroller's.
 fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
     let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
     let is_candidate =
@@ -94,8 +93,9 @@ fn is_coined(name: &[u8]) -> bool {
     capitals >= 2 && name.iter().any(u8::is_ascii_lowercase)
 }
 
-/// Whether name and TAG are written as those of microcontrollers' libraries are: a name with a dash or an underscore and a digit or a capital, and
-/// capitals with a dash or capitals among small letters, `lamp-2 ESP-MQT: text`, `Hall_3 EspEasy: text`.
+/// Whether name and TAG are written as those of microcontrollers' libraries are: a name with a dash or an underscore
+/// and a digit or a capital, and capitals with a dash or capitals among small letters, `lamp-2 ESP-MQT: text`, `Hall_3
+/// EspEasy: text`.
 fn is_microcontroller(name: &[u8], tag: &[u8]) -> bool {
     let is_name = name.iter().any(|byte| matches!(byte, b'-' | b'_'))
         && name.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());

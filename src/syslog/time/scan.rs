@@ -3,17 +3,20 @@
 //! A form is recognised by its shape alone; whether its numbers name a possible moment is judged later, so that an hour
 //! 24 costs a message its timestamp but not its host. Recognised are
 //!
-//! - RFC 3339 and what is sent for it: a space, a comma or another sign for `T`, no zone, a zone behind a space, in parentheses or
-//!   as a name right behind the time, slashes, one digit for month, day or hour;
-//! - the BSD form of RFC 3164, `Mmm dd hh:mm:ss`, with fractions, with a year before or behind the time, with a zone or an
-//!   offset, with AM or PM, with a weekday before it, without seconds, with the abbreviated months of neighbouring languages;
-//! - `Mmm-dd-YYYY` and `Mmm/dd/YYYY` (`RouterOS`), `dd Mmm` (Redis), whole weekdays (RFC 850), `yymmdd` (`MySQL` before 5.7);
-//! - `YYYY Mmm dd` (NX-OS), `YYYY-Mmm-dd`, `dd Mmm YYYY`, `ddMmmYYYY` (Check Point), `dd/Mmm/YYYY:hh:mm:ss` (web servers),
-//!   `mm/dd/YYYY:hh:mm:ss` and `YYYY/mm/dd:hh:mm:ss` (`NetScaler`), `dd.mm.YYYY` (German), `dd-mm-YYYY` (Radware),
-//!   `mm dd YYYY` (`LogRhythm`), `mm/dd/yy` (VOSS, Snort) and `dd.mm.yy`, `YYYY:mm:dd-hh:mm:ss` (Sophos UTM), `YYYYmmddThhmmss` and the same digits without
-//!   `T` or with a space for it;
+//! - RFC 3339 and what is sent for it: a space, a comma or another sign for `T`, no zone, a zone behind a space, in
+//!   parentheses or as a name right behind the time, slashes, one digit for month, day or hour;
+//! - the BSD form of RFC 3164, `Mmm dd hh:mm:ss`, with fractions, with a year before or behind the time, with a zone or
+//!   an offset, with AM or PM, with a weekday before it, without seconds, with the abbreviated months of neighbouring
+//!   languages;
+//! - `Mmm-dd-YYYY` and `Mmm/dd/YYYY` (`RouterOS`), `dd Mmm` (Redis), whole weekdays (RFC 850), `yymmdd` (`MySQL` before
+//!   5.7);
+//! - `YYYY Mmm dd` (NX-OS), `YYYY-Mmm-dd`, `dd Mmm YYYY`, `ddMmmYYYY` (Check Point), `dd/Mmm/YYYY:hh:mm:ss` (web
+//!   servers), `mm/dd/YYYY:hh:mm:ss` and `YYYY/mm/dd:hh:mm:ss` (`NetScaler`), `dd.mm.YYYY` (German), `dd-mm-YYYY`
+//!   (Radware), `mm dd YYYY` (`LogRhythm`), `mm/dd/yy` (VOSS, Snort) and `dd.mm.yy`, `YYYY:mm:dd-hh:mm:ss` (Sophos
+//!   UTM), `YYYYmmddThhmmss` and the same digits without `T` or with a space for it;
 //! - a time of day and then its date (`reversed`);
-//! - without a year `mm-dd hh:mm:ss.fff` (Android), `mm/dd-hh:mm:ss.ffffff` (Snort) and `Lmmdd hh:mm:ss.ffffff`, a letter for the severity before it (glog);
+//! - without a year `mm-dd hh:mm:ss.fff` (Android), `mm/dd-hh:mm:ss.ffffff` (Snort) and `Lmmdd hh:mm:ss.ffffff`, a
+//!   letter for the severity before it (glog);
 //! - seconds, milli-, micro- and nanoseconds since 1970, and TAI64N.
 //!
 //! Numbers between slashes or dashes are an order of month and day that senders do not agree on: between slashes the month
@@ -282,7 +285,8 @@ fn year_then_month_name(text: &[u8], separator: u8) -> Option<Scanned<'_>> {
 }
 
 /// `dd Mmm YYYY hh:mm:ss`, `dd-Mmm-YYYY hh:mm:ss`, `dd/Mmm/YYYY:hh:mm:ss`, `ddMmmYYYY hh:mm:ss`, `mm/dd/YYYY:hh:mm:ss`,
-/// `dd.mm.YYYY hh:mm:ss`, `dd-mm-YYYY hh:mm:ss`, with two digits of a year between slashes and points, without one in `mm-dd`.
+/// `dd.mm.YYYY hh:mm:ss`, `dd-mm-YYYY hh:mm:ss`, with two digits of a year between slashes and points, without one in
+/// `mm-dd`.
 fn day_first(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
     let first = number(&text[..digits])? as u8;
     let separator = *text.get(digits)?;

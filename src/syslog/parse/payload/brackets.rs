@@ -39,8 +39,8 @@ fn addressed_event(body: &[u8]) -> Option<Found<'_>> {
     Some(Found { host: Some(host), when: Some(stamp(without_space(rest))?) })
 }
 
-/// `EventReporter`: a number and a colon, a level in brackets, the time, a colon, the computer, the source and the event's number,
-/// `6839: [INF] time: name/Source (7036) - text`.
+/// `EventReporter`: a number and a colon, a level in brackets, the time, a colon, the computer, the source and the
+/// event's number, `6839: [INF] time: name/Source (7036) - text`.
 pub(super) fn event_reporter(body: &[u8]) -> Option<Found<'_>> {
     /// The computer's and the source's name.
     const MAX_BYTES: usize = 160;

@@ -36,9 +36,10 @@ pub(super) fn palo_alto(body: &[u8]) -> Option<Found<'_>> {
     Some(Found { host, when: generated.or(Some(received.when)) })
 }
 
-/// `TippingPoint`'s security management system: action, severity, the policy's and the signature's UUID, name and number of
-/// the signature, protocol, addresses and ports, hits, what it came through, the device's name, the taxonomy's number and the
-/// time in milliseconds, between commas or tabs. Between the hits and the device's name columns differ by version.
+/// `TippingPoint`'s security management system: action, severity, the policy's and the signature's UUID, name and
+/// number of the signature, protocol, addresses and ports, hits, what it came through, the device's name, the
+/// taxonomy's number and the time in milliseconds, between commas or tabs. Between the hits and the device's name
+/// columns differ by version.
 pub(super) fn tipping_point(body: &[u8]) -> Option<Found<'_>> {
     /// Columns before those that differ, and columns until the time.
     const ADDRESSES: usize = 8;
@@ -61,8 +62,9 @@ pub(super) fn tipping_point(body: &[u8]) -> Option<Found<'_>> {
     is_event.then(Found::default)
 }
 
-/// `MariaDB`'s audit plugin: a time in its own files, `server_audit_syslog_info` and a blank in messages; the server's host, the
-/// user, the client, the numbers of the connection and the query, the operation, the database, the object, the code of return.
+/// `MariaDB`'s audit plugin: a time in its own files, `server_audit_syslog_info` and a blank in messages; the server's
+/// host, the user, the client, the numbers of the connection and the query, the operation, the database, the object,
+/// the code of return.
 pub(super) fn server_audit(body: &[u8]) -> Option<Found<'_>> {
     /// Names and numbers up to the operation.
     const MAX_BYTES: usize = 512;
@@ -98,8 +100,8 @@ pub(super) fn numbered(body: &[u8]) -> Option<When<'_>> {
     (column.get(found.len) == Some(&b',')).then_some(found.when)
 }
 
-/// Fabric OS' `RASLog`: time, message in brackets, sequence number, flags and slot, severity, the switch's name, text, each behind a
-/// comma and a space.
+/// Fabric OS' `RASLog`: time, message in brackets, sequence number, flags and slot, severity, the switch's name, text,
+/// each behind a comma and a space.
 pub(super) fn ras_log(body: &[u8]) -> Option<Found<'_>> {
     /// Until the switch's name.
     const MAX_BYTES: usize = 256;
@@ -119,8 +121,8 @@ fn is_message(text: &[u8]) -> bool {
     !module.is_empty() && module.iter().all(is_module) && number.len() > 1 && is_number(&number[1..])
 }
 
-/// Fabric OS' audit: `AUDIT`, time, message in brackets, severity, class, the user's name, role and address, the domain, the switch's name
-/// and its fabric between slashes, text, each behind a comma and a space.
+/// Fabric OS' audit: `AUDIT`, time, message in brackets, severity, class, the user's name, role and address, the
+/// domain, the switch's name and its fabric between slashes, text, each behind a comma and a space.
 pub(super) fn audit(body: &[u8]) -> Option<Found<'_>> {
     /// Until the switch's name.
     const MAX_BYTES: usize = 512;
@@ -132,7 +134,8 @@ pub(super) fn audit(body: &[u8]) -> Option<Found<'_>> {
     Some(Found { host: switch.split(|&byte| byte == b'/').nth(1), when: Some(when) })
 }
 
-/// `TippingPoint`'s sensors: what was done, the format's version, the time, the device's name and address with a slash between.
+/// `TippingPoint`'s sensors: what was done, the format's version, the time, the device's name and address with a slash
+/// between.
 pub(super) fn alert(body: &[u8]) -> Option<Found<'_>> {
     /// Until the device's address.
     const MAX_BYTES: usize = 256;

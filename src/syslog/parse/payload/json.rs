@@ -1,7 +1,7 @@
 //! JSON objects: who sent one and when, by the keys that schemas and products document.
 //!
-//! A key's case and its separators do not count, and a member of an object inside is read like one whose key has both names:
-//! `device_name`, `deviceName` and `{"device":{"name":…}}` are one.
+//! A key's case and its separators do not count, and a member of an object inside is read like one whose key has both
+//! names: `device_name`, `deviceName` and `{"device":{"name":…}}` are one.
 
 mod members;
 
@@ -26,11 +26,12 @@ pub(super) fn object(body: &[u8]) -> Found<'_> {
     Found { host: names.host(), when: times.when() }
 }
 
-/// Times, the nearest to the record first: those of Elastic's and Logstash's events (`@timestamp`) and rsyslog's `StdJSONFmt`
-/// (`timereported`); `timestamp`; what loggers write: `time` (Go, Pino, Docker), `ts` (Zap, Zeek), `@t` (Serilog), `asctime`
-/// (Python), `t.$date` (`MongoDB`), `instant.epochSecond` (Log4j), journald's `__REALTIME_TIMESTAMP`, osquery's `unixTime`, `NXLog`'s `EventTime`, syslog-ng's
-/// `DATE` and `ISODATE`; any other name for the time itself; a date and a time of day; a name for the time one object further
-/// in, unless that object is what the record is about.
+/// Times, the nearest to the record first: those of Elastic's and Logstash's events (`@timestamp`) and rsyslog's
+/// `StdJSONFmt` (`timereported`); `timestamp`; what loggers write: `time` (Go, Pino, Docker), `ts` (Zap, Zeek), `@t`
+/// (Serilog), `asctime` (Python), `t.$date` (`MongoDB`), `instant.epochSecond` (Log4j), journald's
+/// `__REALTIME_TIMESTAMP`, osquery's `unixTime`, `NXLog`'s `EventTime`, syslog-ng's `DATE` and `ISODATE`; any other
+/// name for the time itself; a date and a time of day; a name for the time one object further in, unless that object is
+/// what the record is about.
 #[derive(Default)]
 struct Times<'a> {
     event: Option<When<'a>>,
@@ -84,7 +85,8 @@ impl<'a> Times<'a> {
     }
 }
 
-/// Whether nothing stands behind a time but its zone's name once more: `[Europe/Prague]`, ` (Central European Time)`, ` CET`.
+/// Whether nothing stands behind a time but its zone's name once more: `[Europe/Prague]`, ` (Central European Time)`, `
+/// CET`.
 fn is_of_zone(text: &[u8]) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b' ' | b'/' | b'_');
     match text {

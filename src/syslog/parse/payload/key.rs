@@ -3,8 +3,8 @@
 /// The longest key that a rule knows, and more.
 const MAX_BYTES: usize = 24;
 
-/// A key in small letters without its separators: `deviceName`, `device_name`, `Device-Name` and `device.name` are one. Longer
-/// keys are cut, which no rule's name reaches.
+/// A key in small letters without its separators: `deviceName`, `device_name`, `Device-Name` and `device.name` are one.
+/// Longer keys are cut, which no rule's name reaches.
 pub struct Key {
     folded: [u8; MAX_BYTES],
     len: usize,

@@ -1,9 +1,9 @@
 //! The host of a record of keys and values, a JSON object or pairs.
 //!
-//! Some names are the sender's own whatever stands beside them, for a schema says so or because nobody else has one (a sensor,
-//! an appliance). A device's name is the sender's too, unless the record tells of another machine: what was found on it, what it
-//! leased, that it is down. A `hostname` or a computer's name may moreover be whose site was asked for, or the other end of a
-//! connection. Where that cannot be told, nothing is said.
+//! Some names are the sender's own whatever stands beside them, for a schema says so or because nobody else has one (a
+//! sensor, an appliance). A device's name is the sender's too, unless the record tells of another machine: what was
+//! found on it, what it leased, that it is down. A `hostname` or a computer's name may moreover be whose site was asked
+//! for, or the other end of a connection. Where that cannot be told, nothing is said.
 
 use super::json::Member;
 use super::key::Key;
@@ -87,8 +87,8 @@ impl<'a> Names<'a> {
             .or(self.of_sender(self.address))
     }
 
-    /// The same in LEEF, where a machine's name is that of another as a rule. An appliance with a serial number beside its name (PAN-OS) is the
-    /// sender whatever traffic it tells of.
+    /// The same in LEEF, where a machine's name is that of another as a rule. An appliance with a serial number beside
+    /// its name (PAN-OS) is the sender whatever traffic it tells of.
     pub(super) fn device(&self) -> Option<&'a [u8]> {
         let appliance = self.device.filter(|_| self.has(Sign::Serial) && !self.has(Sign::Report));
         self.own.or(appliance).or(self.of_sender(self.device)).or(self.of_sender(self.address))
@@ -112,8 +112,8 @@ pub(super) fn name_of(value: &[u8]) -> Option<&[u8]> {
     (!NONE.iter().any(|none| none.eq_ignore_ascii_case(name))).then_some(name)
 }
 
-/// The name in Elastic Common Schema, and in Beats before version 7; in rsyslog's `StdJSONFmt`, in journald's export, in osquery's, in Corelight's, in
-/// Logstash's messages of syslog.
+/// The name in Elastic Common Schema, and in Beats before version 7; in rsyslog's `StdJSONFmt`, in journald's export,
+/// in osquery's, in Corelight's, in Logstash's messages of syslog.
 fn is_of_schema(member: &Member<'_>, folded: &[u8]) -> bool {
     match member.depth {
         1 => {
@@ -126,7 +126,8 @@ fn is_of_schema(member: &Member<'_>, folded: &[u8]) -> bool {
     }
 }
 
-/// Names that only the sender of a record has: CEF's `dvchost`, Elastic's `observer`, syslog's own, those of sensors and appliances.
+/// Names that only the sender of a record has: CEF's `dvchost`, Elastic's `observer`, syslog's own, those of sensors
+/// and appliances.
 fn is_own(name: &[u8]) -> bool {
     matches!(
         name,
@@ -191,7 +192,8 @@ fn is_long_number(value: &[u8]) -> bool {
     value.len() >= 12 && value.iter().all(u8::is_ascii_digit)
 }
 
-/// What logs of access, of logins and of traffic have: the request, who asked, the answer's code, whither, and a peer's port.
+/// What logs of access, of logins and of traffic have: the request, who asked, the answer's code, whither, and a peer's
+/// port.
 fn is_of_request(name: &[u8], value: &[u8]) -> bool {
     match name {
         b"status" => matches!(value, [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9']),

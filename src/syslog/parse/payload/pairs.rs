@@ -8,8 +8,8 @@ use crate::syslog::parse::{host, word};
 use crate::syslog::time::scan;
 use crate::syslog::time::{Stamp, When, Zone};
 
-/// CEF: `dvchost` or `dvc`, and `rt`, else `start`, else `end`, else a `timeStamp` that its dictionary does not have; some write
-/// the full names of the dictionary.
+/// CEF: `dvchost` or `dvc`, and `rt`, else `start`, else `end`, else a `timeStamp` that its dictionary does not have;
+/// some write the full names of the dictionary.
 pub(super) fn cef(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut begin, mut end, mut written] = [None; 3];
@@ -95,8 +95,8 @@ pub fn is_key_value(text: &[u8]) -> bool {
     key > 0 && text[0].is_ascii_alphabetic() && text.get(key) == Some(&b'=')
 }
 
-/// A text that begins with two pairs of a capital and quotes, `Action="drop" Service="https"`, as gateways write their records and
-/// programs seldom do.
+/// A text that begins with two pairs of a capital and quotes, `Action="drop" Service="https"`, as gateways write their
+/// records and programs seldom do.
 pub fn is_quoted_pairs(text: &[u8]) -> bool {
     let pair = |text: &[u8]| {
         let sign = memchr::memchr(b'=', &text[..text.len().min(64)])?;
@@ -109,11 +109,12 @@ pub fn is_quoted_pairs(text: &[u8]) -> bool {
         .is_some_and(|next| next.first().is_some_and(u8::is_ascii_alphabetic) && is_key_value(next))
 }
 
-/// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, `date`, `time`, `tz`; the
-/// serial number in `devid` or `device_id` names no host), Forcepoint's engines (an address in `NodeId`, `Timestamp`),
-/// Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield (`id=firewall`, a serial
-/// number or `startime`, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`, LEA's `orig`), `AirDefense`
-/// (`ManagerName` between bars); else the names and times that others document, however they are written.
+/// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, `date`, `time`,
+/// `tz`; the serial number in `devid` or `device_id` names no host), Forcepoint's engines (an address in `NodeId`,
+/// `Timestamp`), Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield
+/// (`id=firewall`, a serial number or `startime`, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check
+/// Point (`time=…|hostname=…|`, LEA's `orig`), `AirDefense` (`ManagerName` between bars); else the names and times that
+/// others document, however they are written.
 pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut date, mut time, mut zone] = [None; 3];
@@ -247,7 +248,8 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// The quote that ends a value. One behind a backslash does where a pair's end follows: Windows' folders end with that sign.
+/// The quote that ends a value. One behind a backslash does where a pair's end follows: Windows' folders end with that
+/// sign.
 fn quote(value: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b'"', value).find(|&at| {
         let is_escaped = value[..at].ends_with(b"\\");
@@ -259,8 +261,8 @@ fn is_between_pairs(byte: u8) -> bool {
     matches!(byte, b' ' | b',' | b'\t' | b';' | b'|')
 }
 
-/// Whether pairs are a device's, which programs do not log: `SonicWall`'s and Stormshield's `id=firewall`, Fortinet's `date=` and
-/// `devname=`, Sophos' `device=` and `device_name=`.
+/// Whether pairs are a device's, which programs do not log: `SonicWall`'s and Stormshield's `id=firewall`, Fortinet's
+/// `date=` and `devname=`, Sophos' `device=` and `device_name=`.
 pub fn is_device_pairs(text: &[u8]) -> bool {
     const FIRST: [&[u8]; 6] =
         [b"id=firewall ", b"id=\"firewall\"", b"date=", b"devname=", b"device=", b"device_name="];

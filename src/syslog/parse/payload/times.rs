@@ -1,4 +1,5 @@
-//! The time of a text that has no header: at its beginning, in brackets, in a column of its own, or under a name that says so.
+//! The time of a text that has no header: at its beginning, in brackets, in a column of its own, or under a name that
+//! says so.
 //!
 //! A time between the words of a text may be anybody's: a certificate's, a user's last login.
 
@@ -72,7 +73,8 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     within.or_else(behind).or_else(second).map(|found| found.when)
 }
 
-/// A time behind a number of ten digits and two others, which the name of a log may precede: `CISE_Passed_Authentications 0000031420 2 0 2026-11-24 10:00:07.511 +01:00`.
+/// A time behind a number of ten digits and two others, which the name of a log may precede:
+/// `CISE_Passed_Authentications 0000031420 2 0 2026-11-24 10:00:07.511 +01:00`.
 fn numbered_record(text: &[u8]) -> Option<Scanned<'_>> {
     let (name, behind) = word(text);
     let is_log = name.starts_with(b"CISE_") || name.starts_with(b"CSCOacs_");
@@ -160,8 +162,8 @@ pub(super) fn in_column(text: &[u8]) -> Option<When<'_>> {
     in_columns.or_else(|| named_in_chinese(text))
 }
 
-/// A time behind its name and the sign at this place. Behind a colon the name begins the text or a column, or it is one of pairs
-/// that blanks separate and none follows the colon: words of a sentence have one.
+/// A time behind its name and the sign at this place. Behind a colon the name begins the text or a column, or it is one
+/// of pairs that blanks separate and none follows the colon: words of a sentence have one.
 fn labelled(text: &[u8], at: usize) -> Option<When<'_>> {
     let sign = *text.get(at).filter(|sign| matches!(sign, b'=' | b':'))?;
     let before = before_label(&text[..at])?;
@@ -182,8 +184,8 @@ fn labelled(text: &[u8], at: usize) -> Option<When<'_>> {
     begins.then(|| scan::scan(value)).flatten().map(|found| found.when)
 }
 
-/// A time behind its name in Chinese, `时间`, alone or with what happened then (`发生时间:…`, `日志时间：…`): not when something began,
-/// ended or was there last.
+/// A time behind its name in Chinese, `时间`, alone or with what happened then (`发生时间:…`, `日志时间：…`): not when something
+/// began, ended or was there last.
 fn named_in_chinese(text: &[u8]) -> Option<When<'_>> {
     /// Some pairs stand before it.
     const MAX_BYTES: usize = 512;
@@ -260,7 +262,8 @@ pub(super) fn is_label(key: &[u8]) -> bool {
     )
 }
 
-/// What stands in front of the name of a time that ends a text as one or two words of its own, without the spaces between them.
+/// What stands in front of the name of a time that ends a text as one or two words of its own, without the spaces
+/// between them.
 fn before_label(text: &[u8]) -> Option<&[u8]> {
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
     let start = |text: &[u8]| text.iter().rposition(|byte| !is_letter(byte)).map_or(0, |at| at + 1);
@@ -310,7 +313,8 @@ fn two_digits(text: &[u8], at: usize) -> Option<u8> {
         .try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + (byte - b'0')))
 }
 
-/// Whether a key is the name of the time of a record, or of the date of what happened, which may have its time of day with it.
+/// Whether a key is the name of the time of a record, or of the date of what happened, which may have its time of day
+/// with it.
 pub(super) fn is_time(key: &[u8]) -> bool {
     is_label(key)
         || matches!(

@@ -94,8 +94,8 @@ fn named(word: &[u8]) -> Option<(Zone<'_>, usize)> {
     (letters > 0 && ends && abbreviation_minutes(name).is_some()).then_some((Zone::Name(name), letters))
 }
 
-/// A zone that stands alone: an offset, an abbreviation, `UTC+2:00`, the same in parentheses before a city (`FortiWeb`) or behind a name, or
-/// nothing that is known.
+/// A zone that stands alone: an offset, an abbreviation, `UTC+2:00`, the same in parentheses before a city (`FortiWeb`)
+/// or behind a name, or nothing that is known.
 pub fn zone(text: &[u8]) -> Zone<'_> {
     let text = match text.strip_prefix(b"(") {
         Some(inner) => inner.split(|&byte| byte == b')').next().unwrap_or_default(),
