@@ -240,7 +240,7 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
             [name @ .., b'.'] => !name.contains(&b'.'),
             [b'0', b'x', ..] => true,
             // AOS names an event and an interface.
-            _ if is_event_of_interface(first) => true,
+            _ if next.first().is_some_and(u8::is_ascii_digit) && is_event_of_interface(first) => true,
             _ if first.split(is_sign).any(host::is_address) => false,
             _ => {
                 first.contains(&b'/') || !first.iter().any(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
@@ -263,7 +263,8 @@ fn is_event_of_interface(word: &[u8]) -> bool {
     let (event, interface) = word.split_at(memchr::memchr(b'.', word).unwrap_or(word.len()));
     event.contains(&b'_')
         && event.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_')
-        && matches!(interface, b".eth" | b".gigabit-eth" | b".ppp" | b".t1" | b".e1" | b".atm" | b".vlan")
+        && interface.len() > 1
+        && interface[1..].iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'-')
 }
 
 /// Whether a TAG stands here, or behind what may stand before one. A number is none of these, so that `00076 ports:`

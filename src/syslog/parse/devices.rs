@@ -117,7 +117,9 @@ pub fn ems(text: &[u8]) -> Option<(&[u8], Tag<'_>)> {
     if let Some(last) = parts.next() {
         (event, severity) = (severity, last);
     }
-    let is = |level: &[u8]| level.eq_ignore_ascii_case(severity);
+    // In capitals it may be that of a logger, whose names have no point.
+    let is =
+        |level: &[u8]| level == severity || event.contains(&b'.') && level.eq_ignore_ascii_case(severity);
     let is_severity = LEVELS.into_iter().any(is) || is(b"informational") || is(b"emergency");
     let body = inner[end + 1..].strip_prefix(b":")?;
     let text = &text[..end + 2];
@@ -154,12 +156,15 @@ pub fn glued(text: &[u8]) -> Option<Parsed<'_>> {
     Some(parsed)
 }
 
-/// Whether a router of `DrayTek` wrote this behind its name and a colon, where programs write too: whom it let through,
-/// an interface's number and a colon, what a line's modem reports. Nothing else tells the name from a program's, but
-/// that those have small letters.
+/// Whether a router of `DrayTek` wrote this behind its name and a colon, where programs write too: whom it let through
+/// with its hardware address; else, behind a name with a capital and a digit or the one that it is delivered with, whom
+/// it let through, an interface's number and a colon, what a line's modem reports.
 pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
     const STARTS: [&[u8]; 3] = [b"Local User: ", b"ADSL_Status:[", b"VDSL_Status:["];
-    let is_name = || name.iter().any(|byte| byte.is_ascii_uppercase() || *byte == b'-');
+    let is_name = || {
+        matches!(name, b"DrayTek" | b"Vigor")
+            || name.iter().any(u8::is_ascii_uppercase) && name.iter().any(u8::is_ascii_digit)
+    };
     let is_text = || {
         STARTS.iter().any(|start| text.starts_with(start))
             || matches!(text, [b'W', b'A', b'N', b'0'..=b'9', b':', b' ', ..])
@@ -173,13 +178,13 @@ pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
 pub fn is_model(name: &[u8]) -> bool {
     let letters = name.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let digits = name[letters..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let is_message = || {
-        matches!(name[letters + digits..], [b'A' | b'D' | b'E' | b'I' | b'S' | b'W'])
-            && name[..letters].iter().all(u8::is_ascii_uppercase)
-            && letters >= 3
-    };
+    let is_in_capitals = || letters >= 2 && name[..letters].iter().all(u8::is_ascii_uppercase);
+    let is_message = || is_in_capitals() && matches!(name[letters + digits..], [b'A'..=b'Z']);
     let is_model = match &name[letters + digits..] {
-        [b'-', next, ..] => next.is_ascii_uppercase() || next.is_ascii_digit(),
+        // Names of ciphers and standards have a dash there too.
+        [b'-', next, ..] => {
+            (next.is_ascii_uppercase() || next.is_ascii_digit()) && !(letters >= 3 && is_in_capitals())
+        }
         [b'_', number @ ..] => !number.is_empty() && number.iter().all(u8::is_ascii_digit),
         behind => {
             (1..=4).contains(&behind.len())
@@ -200,12 +205,13 @@ pub fn with_zone_behind<'a>(when: When<'a>, text: &'a [u8]) -> When<'a> {
     let (offset, rest) = word(text);
     let (year, rest) = word(without_space(rest));
     let (thousandths, rest) = word(without_space(rest));
-    let is_number = |text: &[u8], len: usize| text.len() <= len && text.iter().all(u8::is_ascii_digit);
+    let is_number =
+        |text: &[u8], len: usize| (1..=len).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
     let is_header = offset.len() == 6
         && offset[3] == b':'
         && year.starts_with(b"20")
         && year.len() == 4
-        && is_number(year, 4)
+        && year.iter().all(u8::is_ascii_digit)
         && is_number(thousandths, 3)
         && rest.len() > 1
         && rest[1].is_ascii_digit();
@@ -214,7 +220,8 @@ pub fn with_zone_behind<'a>(when: When<'a>, text: &'a [u8]) -> When<'a> {
             if is_header =>
         {
             let year = year.iter().fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0'));
-            When::Civil(Stamp { year: Some(year), zone, ..stamp })
+            let stamp = Stamp { year: Some(year), zone, ..stamp };
+            if stamp.is_valid() { When::Civil(stamp) } else { when }
         }
         _ => when,
     }

@@ -55,7 +55,7 @@ pub fn without_unit(name: &[u8]) -> &[u8] {
         [b'0'..=b'9', .., b'-', b'0'..=b'9'] if is_ipv4(&name[..name.len() - 2]) => &name[..name.len() - 2],
         [b'0'..=b'9', ..]
             if let Some(slash) = memchr::memchr(b'/', name)
-                && name.len() - slash <= 3
+                && matches!(name.len() - slash, 2 | 3)
                 && is_ipv4(&name[..slash])
                 && name[slash + 1..].iter().all(u8::is_ascii_digit) =>
         {

@@ -27,8 +27,9 @@
 //!    colon; in front of brackets or behind a VERSION ([`relay::behind_address`]); a receiver's note in front of PRI
 //!    ([`relay::noted`]).
 //! 6. `tag`: a TAG without any header ([`tag`]), or with an address before it, or a name between PRI and a TAG with a
-//!    process, a marked severity or a payload ([`untimed::addressed`]), or with a host and NILVALUE for the time
-//!    ([`untimed::without_time`]). A second PRI ([`relay::wrapped`]), or one behind an address ([`relay::passed_on`]).
+//!    process, a marked severity or a payload, or a microcontroller's TAG ([`untimed::addressed`]), or with a host and
+//!    NILVALUE for the time ([`untimed::without_time`]). A second PRI ([`relay::wrapped`]), or one behind an address
+//!    ([`relay::passed_on`]).
 //! 7. [`RAW`]: everything else; the body is all that follows PRI.
 //!
 //! Rules look at shapes; a product's name decides only where two products send the same shape with different meanings.

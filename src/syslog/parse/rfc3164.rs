@@ -140,20 +140,29 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
         let parsed = header(inner, &own, Place::Inner)?;
         return relay::relayed(parsed.body, parsed.host).or(Some(parsed));
     }
-    // A relay that has a time and no name puts it in front of a header with a host and a process, a mnemonic, CEF or
-    // LEEF. Other times behind the first are those that programs log.
+    // A relay that has a time and no name puts it in front of a header, which RFC 3164's time and a process mark as
+    // one, or a name that is no word and one of these, a mnemonic or a device's payload. Other times behind the first
+    // are those that programs log.
     if place == Place::First
         && let own = skip_spaces(rest)
         && let Some(second) = scan::scan(own)
         && (matches!(second.form, Form::Bsd | Form::Rfc3339) || own.get(10) == Some(&b'T'))
         && let Some(inner) = relay::relayed(own, None)
-        && inner.host.is_some()
-        && (inner.rule == "cisco" || inner.proc_id.is_some() || tag::is_payload(inner.body))
+        && let Some(name) = inner.host
+        && (second.form == Form::Bsd && inner.proc_id.is_some()
+            || host::is_no_word(name)
+                && (second.form == Form::Bsd
+                    || inner.rule == "cisco"
+                    || inner.proc_id.is_some()
+                    || tag::is_payload(inner.body)
+                    || payload::is_device_pairs(inner.body)))
     {
         return Some(inner);
     }
     // A comma before the milliseconds is that of loggers, whose own name and level follow where no host does.
-    let is_logged = matches!(text[..scanned.len], [.., b',', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9']);
+    let is_thousandths =
+        |at: usize| text[at + 1..].iter().take(3).filter(|byte| byte.is_ascii_digit()).count() == 3;
+    let is_logged = memchr::memchr(b',', &text[..scanned.len]).is_some_and(is_thousandths);
     if is_logged && is_logger(rest) {
         return Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", without_space(rest)) });
     }
@@ -168,13 +177,13 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
     Some(parsed)
 }
 
-/// Whether a module's name of letters, points and underscores stands here, and a level in capitals behind it, but no TAG.
+/// Whether a module's name of letters, points and underscores stands here, and a level in capitals behind it.
 fn is_logger(text: &[u8]) -> bool {
     let (name, behind) = word(skip_spaces(text));
     let is_module = name.iter().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'_'));
     let (level, rest) = word(skip_spaces(behind));
     let is_level = level.iter().all(u8::is_ascii_uppercase) && is_level_in_capitals(level);
-    is_module && !name.is_empty() && is_level && tag::scan(skip_spaces(rest)).is_none()
+    is_module && !name.is_empty() && is_level && !is_mnemonic_or_process(skip_spaces(rest))
 }
 
 /// Whether an address with a port follows `Tue Nov 24 10:00:00 2026`, and no TAG with a process.
@@ -182,7 +191,10 @@ fn is_peer(text: &[u8], rest: &[u8]) -> bool {
     let is_ctime = matches!(text, [b'A'..=b'Z', b'a'..=b'z', b'a'..=b'z', b' ', b'A'..=b'Z', ..]);
     let (first, behind) = word(skip_spaces(rest));
     let has_port = !first.starts_with(b"[") && host::without_port(first).is_some_and(host::is_address);
-    is_ctime && has_port && !is_mnemonic_or_process(skip_spaces(behind))
+    let text = skip_spaces(behind);
+    let is_device =
+        || is_mnemonic_or_process(text) || tag::is_payload(text) || payload::is_device_pairs(text);
+    is_ctime && has_port && !is_device()
 }
 
 /// Without the zone's name that Java puts in brackets behind its offset: `[Europe/Prague]`.
@@ -213,7 +225,8 @@ fn before_serial_number(text: &[u8]) -> Option<&[u8]> {
     let hexadecimal = rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F')).count();
     let is_serial =
         |len: usize, least: usize| len >= least && matches!(rest[len..], [b';', ..] | [b'\x1e', b';', ..]);
-    (is_name && (is_serial(digits, 10) || is_serial(hexadecimal, 20))).then_some(name)
+    let is_probe = || is_serial(hexadecimal, 20) && !name.contains(&b' ');
+    (is_name && (is_serial(digits, 10) || is_probe())).then_some(name)
 }
 
 /// The timestamp, whose month stands first in files of Kiwi also between dashes: there a level with capitals follows.
@@ -348,6 +361,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
     // Routers with TeamF1's software write their model or name, a process and a component in brackets each.
     if let Some(name) = enclosed(first).filter(|name| host::is_host(name) && place != Place::Line)
+        && !name.iter().any(u8::is_ascii_lowercase)
         && name.iter().any(u8::is_ascii_uppercase)
         && name.iter().any(u8::is_ascii_digit)
         && let (process, rest) = word(skip_spaces(behind))
@@ -490,16 +504,11 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if place == Place::Line && !host::is_address(first) && (is_event || !is_before_tag(first, behind)) {
         return without_host("rfc3164-no-host");
     }
-    // Two words in capitals begin a text where the time is not RFC 3164's; names in capitals have a level or a TAG
-    // behind them.
-    let (second, _) = word(skip_spaces(behind));
-    let is_capital = |word: &[u8]| word.len() >= 4 && word.iter().all(u8::is_ascii_uppercase);
-    if form == Form::IsoLike && is_capital(first) && is_capital(second) && !is_level_in_capitals(second) {
-        return without_host("rfc3164-no-host");
-    }
     // A slot and a port, with which switches begin texts.
     if first.contains(&b'/') && first.iter().all(|byte| byte.is_ascii_digit() || *byte == b'/') {
-        return without_host("rfc3164-no-host");
+        let mut parsed = Parsed::new("rfc3164-no-host", without_space(rest));
+        set_tag(&mut parsed, behind);
+        return parsed;
     }
     // A message of one word has no header: the word is the text, unless it is an address.
     let lone = skip_spaces(behind).is_empty();
@@ -542,7 +551,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     without_host("rfc3164-no-host")
 }
 
-/// `[process:thread]:` or `[process]:` before a level between `<` and `>`; says the process and what follows the colon.
+/// `[process:thread]:`, or `[process]:` before a level between `<` and `>`; says the process and what follows the colon.
 fn threads(text: &[u8]) -> Option<(&[u8], &[u8])> {
     /// Two numbers.
     const MAX_BYTES: usize = 24;
@@ -552,16 +561,33 @@ fn threads(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut numbers = inner[..end].splitn(2, |&byte| byte == b':');
     let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let process = numbers.next().filter(|process| is_number(process))?;
-    let is_threads = numbers.next().is_none_or(is_number);
+    let is_threads = numbers.next().map(is_number);
     // The name of a module stands before the level.
-    let is_marked = word(skip_spaces(word(without_space(rest)).1)).0.starts_with(b"<");
-    (is_threads && is_marked).then_some((process, rest))
+    let is_marked = || word(skip_spaces(word(without_space(rest)).1)).0.starts_with(b"<");
+    is_threads.unwrap_or_else(is_marked).then_some((process, rest))
 }
 
 /// What a gateway of Check Point does with a connection.
 fn is_action(word: &[u8]) -> bool {
-    const ACTIONS: [&[u8]; 9] =
-        [b"accept", b"authcrypt", b"block", b"ctl", b"decrypt", b"drop", b"encrypt", b"monitor", b"reject"];
+    const ACTIONS: [&[u8]; 17] = [
+        b"accept",
+        b"allow",
+        b"authcrypt",
+        b"authorize",
+        b"block",
+        b"bypass",
+        b"ctl",
+        b"deauthorize",
+        b"decrypt",
+        b"detect",
+        b"drop",
+        b"encrypt",
+        b"keyinst",
+        b"monitor",
+        b"prevent",
+        b"redirect",
+        b"reject",
+    ];
     ACTIONS.contains(&word)
 }
 

@@ -83,7 +83,7 @@ fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
         tag.proc_id.is_some_and(is_number) && is_name()
     } else {
         let is_event = is_marked(tag.body) || tag::is_payload(tag.body);
-        (is_event || is_microcontroller(name, tag.app)) && !is_first_of_text(tag.app) && is_name()
+        is_microcontroller(tag.app) || is_event && !is_first_of_text(tag.app) && is_name()
     }
 }
 
@@ -93,16 +93,10 @@ fn is_coined(name: &[u8]) -> bool {
     capitals >= 2 && name.iter().any(u8::is_ascii_lowercase)
 }
 
-/// Whether name and TAG are written as those of microcontrollers' libraries are: a name with a dash or an underscore
-/// and a digit or a capital, and capitals with a dash or capitals among small letters, `lamp-2 ESP-MQT: text`, `Hall_3
-/// EspEasy: text`.
-fn is_microcontroller(name: &[u8], tag: &[u8]) -> bool {
-    let is_name = name.iter().any(|byte| matches!(byte, b'-' | b'_'))
-        && name.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
-    let capitals = tag.iter().filter(|byte| byte.is_ascii_uppercase()).count();
-    let is_in_capitals =
-        tag.contains(&b'-') && tag.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-');
-    is_name && capitals >= 2 && (is_in_capitals || is_coined(tag) && tag.iter().all(u8::is_ascii_alphabetic))
+/// Whether a TAG is that of a firmware for Espressif's microcontrollers, which write a name in front of it:
+/// `lamp-2 ESP-MQT: text` (Tasmota), `Hall_3 EspEasy: text`.
+fn is_microcontroller(tag: &[u8]) -> bool {
+    tag.starts_with(b"ESP-") || tag == b"EspEasy"
 }
 
 /// Whether a name has a domain, which ends with letters.

@@ -8,6 +8,7 @@
 use super::json::Member;
 use super::key::Key;
 use crate::syslog::parse::host;
+use std::ops::RangeInclusive;
 
 /// What a member's key says of the whole object.
 #[derive(Clone, Copy)]
@@ -25,8 +26,10 @@ enum Sign {
     /// Bunyan's and Pino's records have both of these.
     Process,
     Level,
-    /// F5's, SECUI's or `FortiClient`'s record, whose machine is the sender whatever traffic it tells of.
+    /// F5's or `FortiClient`'s record, whose machine is the sender whatever traffic it tells of.
     Appliance,
+    /// The rule of a firewall of SECUI, whose machine is the sender but in reports.
+    Rule,
     /// An appliance's serial number.
     Serial,
     /// `OpenCanary`'s record of what somebody did to it.
@@ -66,6 +69,7 @@ impl<'a> Names<'a> {
             (_, _, name) if is_machine(name) => &mut self.machine,
             (1, _, name) if is_address(name) => &mut self.address,
             (1, _, b"host" | b"logsource") => &mut self.host,
+            (1, b"CanaryName", _) => &mut self.own,
             (1, b"node_id", _) => &mut self.decoy,
             _ => return,
         };
@@ -76,7 +80,7 @@ impl<'a> Names<'a> {
     pub(super) fn host(&self) -> Option<&'a [u8]> {
         let is_plain = !self.has(Sign::Report) && !self.has(Sign::Request);
         let is_host = self.has(Sign::Schema) || is_plain && self.has(Sign::Syslog);
-        let is_appliance = self.has(Sign::Appliance) && !self.has(Sign::Report);
+        let is_appliance = self.has(Sign::Appliance) || self.has(Sign::Rule) && !self.has(Sign::Report);
         let is_logger = self.has(Sign::Process) && self.has(Sign::Level);
         self.own
             .or(self.decoy.filter(|_| self.has(Sign::Decoy)))
@@ -132,7 +136,6 @@ fn is_own(name: &[u8]) -> bool {
     matches!(
         name,
         b"appliancename"
-            | b"canaryname"
             | b"devname"
             | b"dvchost"
             | b"dvchostname"
@@ -176,9 +179,10 @@ fn sign(member: &Member<'_>, folded: &[u8]) -> Option<Sign> {
     match (member.depth, member.key, folded) {
         (1, b"@timestamp" | b"DATE" | b"ISODATE" | b"short_message" | b"event_type", _) => Some(Sign::Schema),
         (1, b"EventID" | b"EventTime", _) => Some(Sign::Windows),
-        (1, b"bigip_mgmt_ip" | b"fgtserial" | b"fw_rule_id", _) => Some(Sign::Appliance),
-        (1, b"SerialNumber", _) if is_long_number(member.value) => Some(Sign::Serial),
-        (1, b"logtype", _) if member.value.iter().all(u8::is_ascii_digit) => Some(Sign::Decoy),
+        (1, b"bigip_mgmt_ip" | b"fgtserial", _) => Some(Sign::Appliance),
+        (1, b"fw_rule_id", _) => Some(Sign::Rule),
+        (1, b"SerialNumber", _) if is_number_of(12..=32, member.value) => Some(Sign::Serial),
+        (1, b"logtype", _) if is_number_of(4..=5, member.value) => Some(Sign::Decoy),
         (1, b"pid", _) => Some(Sign::Process),
         (1, b"level", _) => Some(Sign::Level),
         (1, _, b"facility" | b"program" | b"ident" | b"syslogtag" | b"sourcetype") => Some(Sign::Syslog),
@@ -187,9 +191,9 @@ fn sign(member: &Member<'_>, folded: &[u8]) -> Option<Sign> {
     }
 }
 
-/// Whether this is a serial number of PAN-OS' length.
-fn is_long_number(value: &[u8]) -> bool {
-    value.len() >= 12 && value.iter().all(u8::is_ascii_digit)
+/// Whether this is a number of so many digits.
+fn is_number_of(digits: RangeInclusive<usize>, value: &[u8]) -> bool {
+    digits.contains(&value.len()) && value.iter().all(u8::is_ascii_digit)
 }
 
 /// What logs of access, of logins and of traffic have: the request, who asked, the answer's code, whither, and a peer's

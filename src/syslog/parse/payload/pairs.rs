@@ -105,8 +105,9 @@ pub fn is_quoted_pairs(text: &[u8]) -> bool {
         Some(text.len() - value.len() + quote(value)? + 1)
     };
     pair(text)
-        .and_then(|end| text[end..].strip_prefix(b" "))
-        .is_some_and(|next| next.first().is_some_and(u8::is_ascii_alphabetic) && is_key_value(next))
+        .map(|end| text[end..].trim_ascii_start())
+        .map(|next| next.strip_prefix(b",").unwrap_or(next).trim_ascii_start())
+        .is_some_and(is_key_value)
 }
 
 /// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, `date`, `time`,

@@ -5,12 +5,12 @@
 
 use super::key::Key;
 use crate::syslog::parse::level::is_level_in_capitals;
-use crate::syslog::parse::{leading_digits, skip_spaces, without_space, word};
+use crate::syslog::parse::{host, leading_digits, skip_spaces, without_space, word};
 use crate::syslog::time::scan::{self, Form, Scanned};
 use crate::syslog::time::{Stamp, When, Zone};
 
-/// The time at the beginning of a text without a header, or in the first brackets near its beginning: Radware, access logs
-/// (Common Log Format), `HAProxy`, VOSS.
+/// The time at the beginning of a text without a header, or in the first brackets near its beginning, or the second
+/// behind a process and a client: Radware, access logs (Common Log Format), `HAProxy`, VOSS.
 pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     /// The client's address and two words stand before the brackets of the Common Log Format.
     const MAX_BYTES: usize = 128;
@@ -59,14 +59,22 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     // Gin writes its name in brackets before the time, phones of Snom a level.
     let behind = || {
         let close = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)]).filter(|_| open == 0)?;
-        let behind = without_space(&inner[close + 1..]);
-        let is_end = |found: &Scanned<'_>| matches!(behind.get(found.len), Some(b' ' | b':'));
+        let behind = &inner[close + 1..];
+        let is_level = close == 1 && inner[0].is_ascii_digit();
+        let behind = if is_level { without_space(behind) } else { behind.strip_prefix(b" ")? };
+        let is_end = |found: &Scanned<'_>| match behind.get(found.len) {
+            Some(b':') => is_level,
+            end => end == Some(&b' '),
+        };
         scan::scan(behind).filter(|found| found.form != Form::Epoch && is_end(found))
     };
     // Gunicorn's has its process in brackets before the request's time.
     let second = || {
         let rest = text.strip_prefix(b"[")?;
-        rest[leading_digits(rest)..].strip_prefix(b"] ")?;
+        let (client, _) = word(rest[leading_digits(rest)..].strip_prefix(b"] ")?);
+        if !host::is_address(client) {
+            return None;
+        }
         let at = memchr::memmem::find_iter(start, b"[").nth(1)?;
         scan::scan(&text[at + 1..]).filter(|found| text.get(at + 1 + found.len) == Some(&b']'))
     };
@@ -174,14 +182,15 @@ fn labelled(text: &[u8], at: usize) -> Option<When<'_>> {
     };
     let begins = sign == b'='
         || before.is_empty()
-        || matches!(
-            before,
-            [.., b',' | b';' | b'|' | b'[' | b'(' | b'.'] | [.., b'E', b'v', b'e', b'n', b't']
-        )
+        || matches!(before, [.., b',' | b';' | b'|' | b'[' | b'('] | [.., b'E', b'v', b'e', b'n', b't'])
         || is_pair();
     let value = skip_spaces(&text[at + 1..]);
     let value = value.strip_prefix(b"'").unwrap_or(value);
-    begins.then(|| scan::scan(value)).flatten().map(|found| found.when)
+    // Behind a sentence the seconds that end the text: CounterACT.
+    let ends = |found: &Scanned<'_>| {
+        before.ends_with(b".") && found.form == Form::Epoch && found.len == value.trim_ascii_end().len()
+    };
+    scan::scan(value).filter(|found| begins || ends(found)).map(|found| found.when)
 }
 
 /// A time behind its name in Chinese, `时间`, alone or with what happened then (`发生时间:…`, `日志时间：…`): not when something
