@@ -49,7 +49,7 @@ pub fn prefixed(text: &[u8]) -> Option<Parsed<'_>> {
 }
 
 /// Reads a device's own header behind the timestamp and host of a relay. The device's name and time are nearer to the
-/// event; its time is kept as sent where its clock is not set.
+/// event.
 pub fn relayed<'a>(outer: &Parsed<'a>, text: &'a [u8]) -> Option<Parsed<'a>> {
     let inner = header(text, Place::BehindHost)?;
     // EOS names the agent before the sequence number; a device's own name stands behind a relay's address.

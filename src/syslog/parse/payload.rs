@@ -111,11 +111,14 @@ fn ive(body: &[u8]) -> Option<&[u8]> {
     is_of_ive(rest).then_some(node)
 }
 
-/// Whether the user's address stands in brackets between dashes, as it does behind the node of Pulse Secure.
+/// Whether the user's address stands in brackets behind a dash, and user, realm and roles (`admin(Realm)[Role]`), as
+/// they do behind the node of Pulse Secure.
 pub fn is_of_ive(text: &[u8]) -> bool {
-    text.strip_prefix(b" - ")
-        .and_then(|text| rfc3164::enclosed(super::word(text).0))
-        .is_some_and(host::is_address)
+    /// The user with the realm.
+    const MAX_BYTES: usize = 128;
+    let Some((address, user)) = text.strip_prefix(b" - ").map(super::word) else { return false };
+    rfc3164::enclosed(address).is_some_and(host::is_address)
+        && memchr::memmem::find(&user[..user.len().min(MAX_BYTES)], b")[").is_some()
 }
 
 /// RSA Authentication Manager: a time, the host and a logger of its own between commas.

@@ -171,10 +171,21 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
         return Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", without_space(rest)) });
     }
     let mut parsed = behind_timestamp(rest, scanned.form, place);
-    if parsed.when == When::Missing {
+    if parsed.when == When::Missing || is_behind_unset_clock(rest, &parsed, scanned.when) {
         parsed.when = kiwi(text, rest, scanned);
     }
     Some(parsed)
+}
+
+/// Whether Cisco's device says that its clock is not set (`*`), and its time is of another day than the relay's in
+/// front of it, which is nearer to the truth then.
+fn is_behind_unset_clock(rest: &[u8], parsed: &Parsed<'_>, relay: When<'_>) -> bool {
+    let (When::Civil(own), When::Civil(relay)) = (parsed.when, relay) else { return false };
+    // The mark stands between both times.
+    let between = &rest[..rest.len().saturating_sub(parsed.body.len())];
+    parsed.rule == "cisco"
+        && (own.month, own.day) != (relay.month, relay.day)
+        && memchr::memchr(b'*', between).is_some()
 }
 
 /// Whether a module's name of letters, points and underscores stands here, and a level in capitals behind it.
