@@ -49,6 +49,7 @@ pub mod rfc5424;
 mod straight;
 pub mod tag;
 pub mod untimed;
+mod vendors;
 
 use super::time::When;
 pub use tag::Tag;

@@ -26,9 +26,9 @@ use super::content::{
 use super::level::{is_level, is_level_in_capitals, is_selector_of_any_case, without_level};
 use super::tag::{self, Tag};
 use super::{
-    Parsed, cisco, devices, host, leading_digits, payload, relay, skip_spaces, straight, without_space, word,
+    Parsed, cisco, devices, host, leading_digits, payload, relay, skip_spaces, straight, vendors,
+    without_space, word,
 };
-use crate::syslog::block;
 use crate::syslog::time::scan::{self, Form, Scanned};
 use crate::syslog::time::{Stamp, When};
 
@@ -218,28 +218,6 @@ fn without_zone(text: &[u8]) -> &[u8] {
     }
 }
 
-/// A name that a semicolon, a number of ten digits or more, or one of twenty hexadecimal digits or more, and another
-/// semicolon follow.
-fn before_serial_number(text: &[u8]) -> Option<&[u8]> {
-    /// The longest name, with its spaces.
-    const MAX_BYTES: usize = 64;
-    let end = memchr::memchr(b';', &text[..text.len().min(MAX_BYTES)])?;
-    // Flow probes of Ruijie have a record separator in front of each semicolon.
-    let name = text[..end].strip_suffix(b"\x1e").unwrap_or(&text[..end]);
-    let rest = without_space(&text[end + 1..]);
-    let digits = leading_digits(rest);
-    let is_sign = |byte: &u8| {
-        matches!(byte, b'=' | b'"' | b'\'' | b'(' | b'[' | b'{' | b'|' | b',' | b':')
-            || byte.is_ascii_control()
-    };
-    let is_name = !name.is_empty() && !name.iter().any(is_sign) && name[name.len() - 1] != b' ';
-    let hexadecimal = rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F')).count();
-    let is_serial =
-        |len: usize, least: usize| len >= least && matches!(rest[len..], [b';', ..] | [b'\x1e', b';', ..]);
-    let is_probe = || is_serial(hexadecimal, 20) && !name.contains(&b' ');
-    (is_name && (is_serial(digits, 10) || is_probe())).then_some(name)
-}
-
 /// The timestamp, whose month stands first in files of Kiwi also between dashes: there a level with capitals follows.
 fn kiwi<'a>(text: &[u8], rest: &[u8], scanned: &Scanned<'a>) -> When<'a> {
     if let [_, _, b'-', _, _, b'-', ..] = text
@@ -337,54 +315,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     {
         return inner;
     }
-    // Voice over IP phones of Polycom set their MAC address off with a bar.
-    if let [mac @ .., b'|'] = &first[..first.len().min(13)]
-        && devices::is_mac(mac)
-    {
-        return Parsed { host: Some(mac), ..Parsed::new(rule_of(form), &text[13..]) };
-    }
-    // A phone's hardware address in brackets; other words in them are a logger's thread more often than a host.
-    if let Some(name) = enclosed(first)
-        && (host::is_hardware_address(name) || devices::is_mac(name))
-        && tag::scan(skip_spaces(behind)).is_some()
-    {
-        return behind_host(name, behind, rule_of(form), place);
-    }
-    // A context in brackets, of letters alone, and the device's address.
-    if let Some(context) = enclosed(first)
-        && context.iter().all(u8::is_ascii_lowercase)
-        && let (address, rest) = word(skip_spaces(behind))
-        && let address = without_hardware_address(address)
-        && host::is_address(address)
-    {
-        return behind_host(address, rest, rule_of(form), place);
-    }
-    // SECUI puts an event and the device's address in brackets each.
-    if let Some(event) = enclosed(first)
-        && !host::is_address(event)
-        && let (address, rest) = word(skip_spaces(behind))
-        && let Some(address) = enclosed(address).filter(|address| host::is_address(address))
-    {
-        let program = Tag { text: event, app: event, proc_id: None, body: without_space(rest), colon: false };
-        let mut parsed = Parsed { host: Some(address), ..Parsed::new(rule_of(form), text) };
-        parsed.set_tag(program);
-        return parsed;
-    }
-    // Routers with TeamF1's software write their model or name, a process and a component in brackets each.
-    if let Some(name) = enclosed(first).filter(|name| host::is_host(name) && place != Place::Line)
-        && !name.iter().any(u8::is_ascii_lowercase)
-        && name.iter().any(u8::is_ascii_uppercase)
-        && name.iter().any(u8::is_ascii_digit)
-        && let (process, rest) = word(skip_spaces(behind))
-        && let (component, _) = word(skip_spaces(rest))
-        && let Some(process) = enclosed(process).filter(|name| name.iter().all(u8::is_ascii_lowercase))
-        && enclosed(component)
-            .is_some_and(|name| name.iter().all(u8::is_ascii_uppercase) && !is_level_in_capitals(name))
-    {
-        let program =
-            Tag { text: process, app: process, proc_id: None, body: without_space(rest), colon: false };
-        let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule_of(form), text) };
-        parsed.set_tag(program);
+    if let Some(parsed) = vendors::in_brackets(text, form, place) {
         return parsed;
     }
     // A relay that puts no host in front of a whole message of RFC 5424.
@@ -401,10 +332,8 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     {
         return Parsed { host: Some(&text[..comma]), ..Parsed::new(rule_of(form), &text[comma + 1..]) };
     }
-    // Gateways that separate with semicolons have a serial number of digits behind their name, which may have spaces.
-    if let Some(name) = before_serial_number(text) {
-        let rest = text[name.len()..].strip_prefix(b"\x1e").unwrap_or(&text[name.len()..]);
-        return Parsed { host: Some(name), ..Parsed::new(rule_of(form), without_space(&rest[1..])) };
+    if let Some(parsed) = vendors::before_serial_number(text, form) {
+        return parsed;
     }
     // `NetScaler` without a name: a packet engine stands where the host does.
     if memchr::memmem::find(first, b"-PPE-").is_some() && behind.starts_with(b" : ") {
@@ -425,14 +354,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         }
         return parsed;
     }
-    // Endpoint Protection has put its own name where the host stands, and the host where the TAG does.
-    if first == b"SymantecServer"
-        && let (name, text) = skip_spaces(behind).split_at(block::find([b' ', b','], skip_spaces(behind)))
-        && let Some(name) = name.strip_suffix(b":").filter(|name| host::is_host(name))
-    {
-        let program = Tag { text: first, app: first, proc_id: None, body: without_space(text), colon: false };
-        let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule_of(form), text) };
-        parsed.set_tag(program);
+    if let Some(parsed) = vendors::behind_own_word(text, form) {
         return parsed;
     }
     if first == b"Oracle" && tag::is_oracle_audit(text) {
@@ -444,29 +366,6 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         let mut parsed = Parsed::new("rfc3164-no-host", text);
         parsed.set_tag(record);
         return parsed;
-    }
-    // Check Point writes what it did, its name, and the interface behind a sign for the direction.
-    if is_action(first)
-        && let (name, rest) = word(skip_spaces(behind))
-        && let (interface, rest) = word(skip_spaces(rest))
-        && host::is_host(name)
-        && let [b'<' | b'>', interface @ ..] = interface
-        && host::is_host(interface)
-        && memchr::memmem::find(rest, b"; ").is_some()
-    {
-        return Parsed { host: Some(name), ..Parsed::new(rule_of(form), text) };
-    }
-    // Internet Information Services: the site, the computer, its address, the method.
-    if let [b'W', b'3', b'S', b'V', b'C', b'0'..=b'9', ..] = first
-        && let (name, rest) = word(skip_spaces(behind))
-        && host::is_host(name)
-        && let (address, rest) = word(skip_spaces(rest))
-        && host::is_address(address)
-        && let (method, _) = word(skip_spaces(rest))
-        && method.len() >= 3
-        && method.iter().all(u8::is_ascii_uppercase)
-    {
-        return Parsed { host: Some(name), ..Parsed::new(rule_of(form), text) };
     }
     // A severity in front of the host, which a TAG with a process tells from a logging library's thread.
     if place != Place::Line
@@ -490,13 +389,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         }
         return parsed;
     }
-    // Phones of Yealink set off the process and the thread from the program.
-    if let Some((process, rest)) = threads(skip_spaces(behind))
-        && first.iter().all(u8::is_ascii_lowercase)
-    {
-        let mut parsed = Parsed::new("rfc3164-no-host", text);
-        let body = without_space(rest);
-        parsed.set_tag(Tag { text: first, app: first, proc_id: Some(process), body, colon: true });
+    if let Some(parsed) = vendors::threads(text) {
         return parsed;
     }
     if is_number_of_text(first, behind) {
@@ -535,15 +428,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     {
         return behind_host(name, behind, rule_of(form), place);
     }
-    // z/OS writes its system and the stack that sent the message, then user, job and process.
-    if let Some(slash @ 1..) = memchr::memchr(b'/', first)
-        && is_of_zos(&first[..slash])
-        && is_of_zos(&first[slash + 1..])
-        && let (user, rest) = word(skip_spaces(behind))
-        && is_of_zos(user)
-        && !is_level_in_capitals(&first[..slash])
-        && is_mnemonic_or_process(skip_spaces(rest))
-    {
+    if let Some(rest) = vendors::behind_zos(first, behind).filter(|rest| is_mnemonic_or_process(rest)) {
         return behind_host(first, rest, rule_of(form), place);
     }
     // A hardware address in place of a name.
@@ -560,53 +445,6 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         return behind_host(first, behind, rule_of(form), place);
     }
     without_host("rfc3164-no-host")
-}
-
-/// `[process:thread]:`, or `[process]:` before a level between `<` and `>`; says the process and what follows the colon.
-fn threads(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    /// Two numbers.
-    const MAX_BYTES: usize = 24;
-    let inner = text.strip_prefix(b"[")?;
-    let end = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)])?;
-    let rest = inner[end + 1..].strip_prefix(b":")?;
-    let mut numbers = inner[..end].splitn(2, |&byte| byte == b':');
-    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    let process = numbers.next().filter(|process| is_number(process))?;
-    let is_threads = numbers.next().map(is_number);
-    // The name of a module stands before the level.
-    let is_marked = || word(skip_spaces(word(without_space(rest)).1)).0.starts_with(b"<");
-    is_threads.unwrap_or_else(is_marked).then_some((process, rest))
-}
-
-/// What a gateway of Check Point does with a connection.
-fn is_action(word: &[u8]) -> bool {
-    const ACTIONS: [&[u8]; 17] = [
-        b"accept",
-        b"allow",
-        b"authcrypt",
-        b"authorize",
-        b"block",
-        b"bypass",
-        b"ctl",
-        b"deauthorize",
-        b"decrypt",
-        b"detect",
-        b"drop",
-        b"encrypt",
-        b"keyinst",
-        b"monitor",
-        b"prevent",
-        b"redirect",
-        b"reject",
-    ];
-    ACTIONS.contains(&word)
-}
-
-/// Whether this is a name of z/OS: up to eight capital letters and digits.
-fn is_of_zos(name: &[u8]) -> bool {
-    (1..=8).contains(&name.len())
-        && name[0].is_ascii_uppercase()
-        && name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
 /// Whether a number where HOSTNAME stands begins a text. It is a name, an asset's as a rule, where a TAG, a payload of
@@ -665,14 +503,6 @@ pub(super) fn column(text: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memchr(b'\t', first) {
         Some(at) if at > 0 => (&first[..at], &text[at..]),
         _ => (first, behind),
-    }
-}
-
-/// An address without the device's hardware address, which SAOS puts behind it: `192.0.2.1-00:02:a1:0b:0c:0d`.
-fn without_hardware_address(word: &[u8]) -> &[u8] {
-    match memchr::memchr(b'-', word) {
-        Some(at) if host::is_hardware_address(&word[at + 1..]) => &word[..at],
-        _ => word,
     }
 }
 

@@ -1,0 +1,203 @@
+//! What single products put behind a timestamp in other places than HOSTNAME and TAG.
+//!
+//! Each asks for a shape that no other has: several brackets in a row, a serial number between semicolons, a word of
+//! the product's own with an address or a name in a fixed place behind it. The general rules of [`super::rfc3164`]
+//! call them in their order.
+
+use super::content::behind_host;
+use super::level::is_level_in_capitals;
+use super::rfc3164::{Place, column, enclosed, rule_of};
+use super::{Parsed, Tag, devices, host, leading_digits, skip_spaces, tag, without_space, word};
+use crate::syslog::block;
+use crate::syslog::time::scan::Form;
+
+/// A hardware address before a bar, or brackets where HOSTNAME stands with a name or an address in them or behind them.
+pub fn in_brackets(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> {
+    let (first, behind) = column(text);
+    let rule = rule_of(form);
+    // Voice over IP phones of Polycom set their MAC address off with a bar.
+    if let [mac @ .., b'|'] = &first[..first.len().min(13)]
+        && devices::is_mac(mac)
+    {
+        return Some(Parsed { host: Some(mac), ..Parsed::new(rule, &text[13..]) });
+    }
+    let name = enclosed(first)?;
+    // A phone's hardware address; other words in brackets are a logger's thread more often than a host.
+    if (host::is_hardware_address(name) || devices::is_mac(name)) && tag::scan(skip_spaces(behind)).is_some()
+    {
+        return Some(behind_host(name, behind, rule, place));
+    }
+    let (second, rest) = word(skip_spaces(behind));
+    // A context of letters alone, and the device's address.
+    if name.iter().all(u8::is_ascii_lowercase)
+        && let address = without_hardware_address(second)
+        && host::is_address(address)
+    {
+        return Some(behind_host(address, rest, rule, place));
+    }
+    // SECUI puts an event and the device's address in brackets each.
+    if !host::is_address(name)
+        && let Some(address) = enclosed(second).filter(|address| host::is_address(address))
+    {
+        let program = Tag { text: name, app: name, proc_id: None, body: without_space(rest), colon: false };
+        let mut parsed = Parsed { host: Some(address), ..Parsed::new(rule, text) };
+        parsed.set_tag(program);
+        return Some(parsed);
+    }
+    // Routers with TeamF1's software write their model or name, a process and a component in brackets each.
+    if place != Place::Line
+        && host::is_host(name)
+        && !name.iter().any(u8::is_ascii_lowercase)
+        && name.iter().any(u8::is_ascii_uppercase)
+        && name.iter().any(u8::is_ascii_digit)
+        && let (component, _) = word(skip_spaces(rest))
+        && let Some(process) = enclosed(second).filter(|name| name.iter().all(u8::is_ascii_lowercase))
+        && enclosed(component)
+            .is_some_and(|name| name.iter().all(u8::is_ascii_uppercase) && !is_level_in_capitals(name))
+    {
+        let program =
+            Tag { text: process, app: process, proc_id: None, body: without_space(rest), colon: false };
+        let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, text) };
+        parsed.set_tag(program);
+        return Some(parsed);
+    }
+    None
+}
+
+/// A word of the product's own where HOSTNAME stands, and the host in a fixed place behind it.
+pub fn behind_own_word(text: &[u8], form: Form) -> Option<Parsed<'_>> {
+    let (first, behind) = column(text);
+    let rule = rule_of(form);
+    // Endpoint Protection has put its own name where the host stands, and the host where the TAG does.
+    if first == b"SymantecServer"
+        && let (name, text) = skip_spaces(behind).split_at(block::find([b' ', b','], skip_spaces(behind)))
+        && let Some(name) = name.strip_suffix(b":").filter(|name| host::is_host(name))
+    {
+        let program = Tag { text: first, app: first, proc_id: None, body: without_space(text), colon: false };
+        let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, text) };
+        parsed.set_tag(program);
+        return Some(parsed);
+    }
+    // Check Point writes what it did, its name, and the interface behind a sign for the direction.
+    if is_action(first)
+        && let (name, rest) = word(skip_spaces(behind))
+        && let (interface, rest) = word(skip_spaces(rest))
+        && host::is_host(name)
+        && let [b'<' | b'>', interface @ ..] = interface
+        && host::is_host(interface)
+        && memchr::memmem::find(rest, b"; ").is_some()
+    {
+        return Some(Parsed { host: Some(name), ..Parsed::new(rule, text) });
+    }
+    // Internet Information Services: the site, the computer, its address, the method.
+    if let [b'W', b'3', b'S', b'V', b'C', b'0'..=b'9', ..] = first
+        && let (name, rest) = word(skip_spaces(behind))
+        && host::is_host(name)
+        && let (address, rest) = word(skip_spaces(rest))
+        && host::is_address(address)
+        && let (method, _) = word(skip_spaces(rest))
+        && method.len() >= 3
+        && method.iter().all(u8::is_ascii_uppercase)
+    {
+        return Some(Parsed { host: Some(name), ..Parsed::new(rule, text) });
+    }
+    None
+}
+
+/// Gateways that separate with semicolons: a name, which may have spaces, and behind a semicolon a number of ten
+/// digits or more, or one of twenty hexadecimal digits or more, and another semicolon.
+pub fn before_serial_number(text: &[u8], form: Form) -> Option<Parsed<'_>> {
+    /// The longest name, with its spaces.
+    const MAX_BYTES: usize = 64;
+    let end = memchr::memchr(b';', &text[..text.len().min(MAX_BYTES)])?;
+    // Flow probes of Ruijie have a record separator in front of each semicolon.
+    let name = text[..end].strip_suffix(b"\x1e").unwrap_or(&text[..end]);
+    let rest = without_space(&text[end + 1..]);
+    let digits = leading_digits(rest);
+    let is_sign = |byte: &u8| {
+        matches!(byte, b'=' | b'"' | b'\'' | b'(' | b'[' | b'{' | b'|' | b',' | b':')
+            || byte.is_ascii_control()
+    };
+    let is_name = !name.is_empty() && !name.iter().any(is_sign) && name[name.len() - 1] != b' ';
+    let hexadecimal = rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F')).count();
+    let is_serial =
+        |len: usize, least: usize| len >= least && matches!(rest[len..], [b';', ..] | [b'\x1e', b';', ..]);
+    let is_probe = || is_serial(hexadecimal, 20) && !name.contains(&b' ');
+    (is_name && (is_serial(digits, 10) || is_probe()))
+        .then(|| Parsed { host: Some(name), ..Parsed::new(rule_of(form), rest) })
+}
+
+/// Phones of Yealink: a program, `[process:thread]:`, or `[process]:` before a level between `<` and `>`.
+pub fn threads(text: &[u8]) -> Option<Parsed<'_>> {
+    /// Two numbers.
+    const MAX_BYTES: usize = 24;
+    let (program, behind) = column(text);
+    if !program.iter().all(u8::is_ascii_lowercase) {
+        return None;
+    }
+    let inner = skip_spaces(behind).strip_prefix(b"[")?;
+    let end = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)])?;
+    let rest = inner[end + 1..].strip_prefix(b":")?;
+    let mut numbers = inner[..end].splitn(2, |&byte| byte == b':');
+    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let process = numbers.next().filter(|process| is_number(process))?;
+    let is_threads = numbers.next().map(is_number);
+    // The name of a module stands before the level.
+    let is_marked = || word(skip_spaces(word(without_space(rest)).1)).0.starts_with(b"<");
+    if !is_threads.unwrap_or_else(is_marked) {
+        return None;
+    }
+    let mut parsed = Parsed::new("rfc3164-no-host", text);
+    let body = without_space(rest);
+    parsed.set_tag(Tag { text: program, app: program, proc_id: Some(process), body, colon: true });
+    Some(parsed)
+}
+
+/// z/OS: the system and the stack that sent the message, which a slash separates, and a user; says what follows them,
+/// which is a job with a process.
+pub fn behind_zos<'a>(first: &[u8], behind: &'a [u8]) -> Option<&'a [u8]> {
+    let slash = memchr::memchr(b'/', first)?;
+    let (system, stack) = (&first[..slash], &first[slash + 1..]);
+    let (user, rest) = word(skip_spaces(behind));
+    let is_one = is_of_zos(system) && is_of_zos(stack) && is_of_zos(user) && !is_level_in_capitals(system);
+    is_one.then(|| skip_spaces(rest))
+}
+
+/// What a gateway of Check Point does with a connection.
+fn is_action(word: &[u8]) -> bool {
+    const ACTIONS: [&[u8]; 17] = [
+        b"accept",
+        b"allow",
+        b"authcrypt",
+        b"authorize",
+        b"block",
+        b"bypass",
+        b"ctl",
+        b"deauthorize",
+        b"decrypt",
+        b"detect",
+        b"drop",
+        b"encrypt",
+        b"keyinst",
+        b"monitor",
+        b"prevent",
+        b"redirect",
+        b"reject",
+    ];
+    ACTIONS.contains(&word)
+}
+
+/// Whether this is a name of z/OS: up to eight capital letters and digits.
+fn is_of_zos(name: &[u8]) -> bool {
+    (1..=8).contains(&name.len())
+        && name[0].is_ascii_uppercase()
+        && name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+/// An address without the device's hardware address, which SAOS puts behind it: `192.0.2.1-00:02:a1:0b:0c:0d`.
+fn without_hardware_address(word: &[u8]) -> &[u8] {
+    match memchr::memchr(b'-', word) {
+        Some(at) if host::is_hardware_address(&word[at + 1..]) => &word[..at],
+        _ => word,
+    }
+}
