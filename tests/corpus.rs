@@ -173,6 +173,8 @@ fn with_host(example: &Example) -> Vec<Example> {
         "rfc3164-iso" => example.app.is_none() && !example.raw.starts_with('<'),
         "relayed" => example.app.is_none(),
         "tag" => true,
+        // Between colons it is a program's name.
+        "rfc3164" => example.raw[at + host.len()..].starts_with(" : "),
         "json" => example.raw.contains(">- "),
         _ => false,
     };

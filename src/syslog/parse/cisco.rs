@@ -102,6 +102,13 @@ pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
     let mut parsed = Parsed::new("rfc3164-no-host", text);
     let trimmed = skip_spaces(text);
     let (name, behind) = word(trimmed);
+    // SmartNode sets name, component and text off in the same way.
+    if let Some(columns) = behind.strip_prefix(b" : ").filter(|_| is_device(name) && host::is_host(name))
+        && memchr::memmem::find(columns, b" : ").is_some()
+        && tag::mnemonic(skip_spaces(columns)).is_none()
+    {
+        return Parsed { host: Some(name), ..Parsed::new("rfc3164", columns) };
+    }
     let behind = skip_spaces(behind.strip_prefix(b" :").unwrap_or(behind));
     let is_bare = !name.ends_with(b":");
     let name = name.strip_suffix(b":").unwrap_or(name);
@@ -294,9 +301,9 @@ fn uptime(text: &[u8]) -> Option<usize> {
         at += digits;
         groups += 1;
         match *text.get(at)? {
-            // A hardware address begins in the same way and goes on.
+            // A hardware address begins in the same way and goes on, as does ESX's uptime, which is behind the TAG.
             b':' if groups >= 3 && unit == b':' => {
-                let goes_on = matches!(text[at..], [_, a, b, b':', ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+                let goes_on = matches!(text[at..], [_, a, b, b':' | b'.', ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
                 return (!goes_on).then_some(at);
             }
             b'.' if groups == 3 && unit == b':' => at += 1,

@@ -14,7 +14,9 @@ mod windows;
 use super::{Parsed, host, rfc3164, tag};
 use crate::syslog::time::When;
 use crate::syslog::time::scan;
-use csv::{alert, audit, dragon, numbered, palo_alto, ras_log, server_audit, tipping_point};
+use csv::{
+    alert, audit, dragon, numbered, palo_alto, ras_log, security_manager, server_audit, tipping_point,
+};
 use pairs::{appliance, begins_with_date, cef, key_value, leef};
 pub use pairs::{is_device_pairs, is_key_value, is_quoted_pairs};
 use times::{digits_without_year, first_time, in_column};
@@ -69,6 +71,7 @@ fn documented(body: &[u8]) -> Found<'_> {
         Some(b'0'..=b'9') => {
             let columns = palo_alto(body).or_else(|| tipping_point(body));
             let columns = columns.or_else(|| server_audit(body)).or_else(|| ras_log(body));
+            let columns = columns.or_else(|| security_manager(body));
             let columns = columns.or_else(|| dragon(body)).or_else(|| brackets::event_reporter(body));
             let columns = columns.or_else(|| snare(body));
             columns.unwrap_or_else(|| first_field(body))
@@ -79,6 +82,7 @@ fn documented(body: &[u8]) -> Found<'_> {
         Some(b'%') if body.starts_with(b"%[") => Found { host: brackets::node(&body[1..]), when: None },
         Some(b'"') if is_timed_pairs(body) => Found { host: None, when: first_time(body) },
         Some(_) if is_key_value(body) => key_value(body),
+        Some(b'R') if let Some(found) = brackets::real_source(body) => found,
         Some(b'A' | b'B' | b'P') if let Some(found) = audit(body).or_else(|| alert(body)) => found,
         Some(_) => snare(body).or_else(|| netscreen(body)).or_else(|| server_audit(body)).unwrap_or_default(),
         None => Found::default(),

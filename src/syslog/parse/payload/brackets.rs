@@ -57,6 +57,15 @@ pub(super) fn event_reporter(body: &[u8]) -> Option<Found<'_>> {
     is_event.then_some(Found { host: Some(name), when: Some(found.when) })
 }
 
+/// `EventReporter` in its older form, behind its TAG: `RealSource:"name" [AUS] time: …`.
+pub(super) fn real_source(body: &[u8]) -> Option<Found<'_>> {
+    let rest = body.strip_prefix(b"RealSource:\"")?;
+    let (name, rest) = rest.split_at(memchr::memchr(b'"', rest)?);
+    let (level, rest) = word(rest.strip_prefix(b"\" ")?);
+    enclosed(level)?;
+    Some(Found { host: Some(name), when: Some(stamp(without_space(rest))?) })
+}
+
 /// `SNIPER`: `[name] [Key=value], [Key=value]`, two pairs at least, one of which is `Time`. A level in front of pairs is a
 /// logger's.
 fn named_pairs(body: &[u8]) -> Option<Found<'_>> {

@@ -121,6 +121,21 @@ fn is_message(text: &[u8]) -> bool {
     !module.is_empty() && module.iter().all(is_module) && number.len() > 1 && is_number(&number[1..])
 }
 
+/// Network and Security Manager of Juniper: a day and a number, two times, the domain and its version, the device's name
+/// and address, each behind a comma and a space.
+pub(super) fn security_manager(body: &[u8]) -> Option<Found<'_>> {
+    /// Until the device's address.
+    const MAX_BYTES: usize = 320;
+    let mut columns = Columns::new(&body[..body.len().min(MAX_BYTES)], b',').map(<[u8]>::trim_ascii_start);
+    columns.next().filter(|day| day.len() == 8 && is_number(day))?;
+    columns.next().filter(|number| is_number(number))?;
+    columns.next().and_then(stamp)?;
+    let when = columns.next().and_then(stamp)?;
+    columns.nth(1).filter(|version| is_number(version))?;
+    let name = columns.next()?;
+    host::is_address(columns.next()?).then_some(Found { host: Some(name), when: Some(when) })
+}
+
 /// Fabric OS' audit: `AUDIT`, time, message in brackets, severity, class, the user's name, role and address, the
 /// domain, the switch's name and its fabric between slashes, text, each behind a comma and a space.
 pub(super) fn audit(body: &[u8]) -> Option<Found<'_>> {

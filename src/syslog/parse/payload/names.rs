@@ -26,7 +26,7 @@ enum Sign {
     /// Bunyan's and Pino's records have both of these.
     Process,
     Level,
-    /// F5's or `FortiClient`'s record, whose machine is the sender whatever traffic it tells of.
+    /// F5's, `FortiClient`'s or Sidewinder's record, whose machine is the sender whatever traffic it tells of.
     Appliance,
     /// The rule of a firewall of SECUI, whose machine is the sender but in reports.
     Rule,
@@ -136,6 +136,7 @@ fn is_own(name: &[u8]) -> bool {
     matches!(
         name,
         b"appliancename"
+            | b"cbserver"
             | b"devname"
             | b"dvchost"
             | b"dvchostname"
@@ -181,6 +182,7 @@ fn sign(member: &Member<'_>, folded: &[u8]) -> Option<Sign> {
         (1, b"EventID" | b"EventTime", _) => Some(Sign::Windows),
         (1, b"bigip_mgmt_ip" | b"fgtserial", _) => Some(Sign::Appliance),
         (1, b"fw_rule_id", _) => Some(Sign::Rule),
+        (1, b"fac", _) if member.value.starts_with(b"f_") => Some(Sign::Appliance),
         (1, b"SerialNumber", _) if is_number_of(12..=32, member.value) => Some(Sign::Serial),
         (1, b"logtype", _) if is_number_of(4..=5, member.value) => Some(Sign::Decoy),
         (1, b"pid", _) => Some(Sign::Process),

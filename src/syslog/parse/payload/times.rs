@@ -5,7 +5,7 @@
 
 use super::key::Key;
 use crate::syslog::parse::level::is_level_in_capitals;
-use crate::syslog::parse::{host, leading_digits, skip_spaces, without_space, word};
+use crate::syslog::parse::{devices, host, leading_digits, skip_spaces, without_space, word};
 use crate::syslog::time::scan::{self, Form, Scanned};
 use crate::syslog::time::{Stamp, When, Zone};
 
@@ -61,9 +61,16 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
         let close = memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)]).filter(|_| open == 0)?;
         let behind = &inner[close + 1..];
         let is_level = close == 1 && inner[0].is_ascii_digit();
-        let behind = if is_level { without_space(behind) } else { behind.strip_prefix(b" ")? };
+        // Fibre Channel switches of QLogic count their messages in brackets and have more of them.
+        let numbered = behind.strip_prefix(b"[").filter(|_| leading_digits(inner) == close);
+        let behind = match numbered {
+            Some(time) => time,
+            None if is_level => without_space(behind),
+            None => behind.strip_prefix(b" ")?,
+        };
         let is_end = |found: &Scanned<'_>| match behind.get(found.len) {
             Some(b':') => is_level,
+            Some(b']') => numbered.is_some(),
             end => end == Some(&b' '),
         };
         scan::scan(behind).filter(|found| found.form != Form::Epoch && is_end(found))
@@ -296,6 +303,11 @@ fn day_and_month_behind(text: &[u8]) -> Option<When<'_>> {
 
 /// `mmddhhmmss|`, as phones of Polycom write it. As seconds such a number would be of a year before 2010.
 pub(super) fn digits_without_year(body: &[u8]) -> Option<When<'_>> {
+    // They may put their hardware address before it.
+    let body = match body.split_at_checked(13) {
+        Some((mac, rest)) if mac[12] == b'|' && devices::is_mac(&mac[..12]) => rest,
+        _ => body,
+    };
     let (digits, rest) = body.split_at_checked(10)?;
     let stamp = without_year(digits, [0, 2, 4, 6, 8], &[])?;
     (rest.starts_with(b"|") && stamp.is_valid()).then_some(When::Civil(stamp))

@@ -74,7 +74,8 @@ impl<'a> Clock<'a> {
             // VRP counts the messages of one moment behind another point.
             if point == b'.' && digits > 0 && text.get(self.end) == Some(&b'.') {
                 let count = leading_digits(&text[self.end + 1..]);
-                if count > 0 && text.get(self.end + 1 + count) == Some(&b' ') {
+                let ends = matches!(text.get(self.end + 1 + count), Some(b' ' | b'+' | b'-'));
+                if count > 0 && ends {
                     self.end += 1 + count;
                     self.plain = false;
                 }

@@ -22,14 +22,18 @@ pub(super) fn offset(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
                 1 | 2 => (&text[1..=digits], &text[..0], 1 + digits, false),
                 _ => return None,
             };
-            if !ends_word(text.get(len)) && !matches!(text.get(len), Some(b'(' | b'[' | b'"')) {
+            // ProxySG puts the zone's name right behind it.
+            let letters = text[len..].iter().take(6).take_while(|byte| byte.is_ascii_uppercase()).count();
+            let is_named = letters > 0 && abbreviation_minutes(&text[len..len + letters]).is_some();
+            let end = len + if is_named { letters } else { 0 };
+            if !ends_word(text.get(end)) && !matches!(text.get(end), Some(b'(' | b'[' | b'"')) {
                 return None;
             }
             let hours = number(hours)?.cast_signed();
             let minutes = if minutes.is_empty() { 0 } else { number(minutes)?.cast_signed() };
             // An offset that cannot be makes the whole timestamp unreadable, like any other number in it.
             let total = if hours > 23 || minutes > 59 { NO_OFFSET } else { hours * 60 + minutes };
-            Some((Zone::Offset(if *sign == b'-' { -total } else { total }), len, exact))
+            Some((Zone::Offset(if *sign == b'-' { -total } else { total }), end, exact && !is_named))
         }
         _ => None,
     }
