@@ -327,7 +327,7 @@ fn without_parenthesis(text: &[u8]) -> &[u8] {
 }
 
 /// What syslog daemons write for themselves, without a host before it: how it begins.
-pub(super) const OWN_WORDS: [&[u8]; 8] = [
+pub(super) const OWN_WORDS: [&[u8]; 11] = [
     b"last message repeated ",
     b"last message buffered ",
     b"message repeated ",
@@ -336,6 +336,9 @@ pub(super) const OWN_WORDS: [&[u8]; 8] = [
     b"-- MARK --",
     b"syslogd started: BusyBox",
     b"syslogd exiting",
+    b"syslogd 1.",
+    b"syslogd 2.",
+    b"klogd 1.",
 ];
 
 /// Whether a daemon speaks of itself.

@@ -84,6 +84,7 @@ fn documented(body: &[u8]) -> Found<'_> {
         Some(_) if is_key_value(body) => key_value(body),
         Some(b'R') if let Some(found) = brackets::real_source(body) => found,
         Some(b'A' | b'B' | b'P') if let Some(found) = audit(body).or_else(|| alert(body)) => found,
+        Some(b'#') => Found { host: storwize(body), when: None },
         Some(_) => snare(body).or_else(|| netscreen(body)).or_else(|| server_audit(body)).unwrap_or_default(),
         None => Found::default(),
     }
@@ -147,21 +148,37 @@ fn zte(body: &[u8]) -> Option<&[u8]> {
     (!board.starts_with(b"%") && rest.starts_with(b" %")).then_some(name)
 }
 
+/// Storwize and SAN Volume Controller: `# Error ID = … # Cluster Name = name # …`.
+fn storwize(body: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = b" # Cluster Name = ";
+    let at = memchr::memmem::find(body, NAME).filter(|_| body.starts_with(b"# Error ID = "))?;
+    Some(super::word(&body[at + NAME.len()..]).0)
+}
+
 /// `EqualLogic`: two numbers, the member, a process and a time, each with a colon behind it.
 fn member(body: &[u8]) -> Option<Found<'_>> {
     let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let mut columns = body.splitn(5, |&byte| byte == b':');
     let is_numbered = [(); 2].iter().all(|()| columns.next().is_some_and(is_number));
     let (name, _process, rest) = (columns.next()?, columns.next()?, columns.next()?);
-    let when = stamp(rest).filter(|_| is_numbered && host::is_host(name))?;
+    let when = stamp(super::without_space(rest)).filter(|_| is_numbered && host::is_host(name))?;
     Some(Found { host: Some(name), when: Some(when) })
 }
 
-/// A JSON object behind a program's name or a type's.
+/// A JSON object behind a program's name or a type's, a firewall's pairs behind a type's, or pairs in quotes behind two
+/// words and a colon: `Genian NAC: DATETIME="…"`.
 fn behind_word(body: &[u8]) -> Option<Found<'_>> {
     let (name, rest) = super::word(body);
-    let rest = rest.strip_prefix(b" ").filter(|rest| rest.starts_with(b"{\""))?;
-    host::is_host(name).then(|| json::object(rest))
+    let rest = rest.strip_prefix(b" ").filter(|_| host::is_host(name))?;
+    if rest.starts_with(b"{\"") {
+        return Some(json::object(rest));
+    }
+    if rest.starts_with(b"id=firewall ") {
+        return Some(key_value(rest));
+    }
+    let (second, pairs) = super::word(rest);
+    let pairs = pairs.strip_prefix(b" ").filter(|pairs| second.ends_with(b":") && is_quoted_pairs(pairs))?;
+    Some(key_value(pairs))
 }
 
 /// CEF behind a few words that no rule reads.

@@ -71,6 +71,12 @@ pub fn parse(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     {
         return header(rest, &scanned, Place::First);
     }
+    // Checkmk's event console: seconds behind a sign.
+    if let Some(rest) = text.strip_prefix(b"@")
+        && let Some(parsed) = vendors::event_console(rest)
+    {
+        return Some(parsed);
+    }
     // A severity's letter where others have PRI.
     if let [b'<', b'A'..=b'Z', b'>', rest @ ..] = text
         && let Some(scanned) = scan::scan(rest)
@@ -248,7 +254,8 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     // Collectors' files have a level in words there, and the host behind it.
     let place = if text.len() < spaced.len() && place == Place::Line { Place::First } else { place };
     if let Some(rest) = text.strip_prefix(b":").filter(|rest| !rest.starts_with(b":")) {
-        return cisco::behind_colon(without_space(rest));
+        return vendors::glued_brackets(without_space(rest), form)
+            .unwrap_or_else(|| cisco::behind_colon(without_space(rest)));
     }
     let (first, behind) = column(text);
     let without_host = |rule| {

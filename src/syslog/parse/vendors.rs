@@ -6,10 +6,10 @@
 
 use super::content::behind_host;
 use super::level::is_level_in_capitals;
-use super::rfc3164::{Place, column, enclosed, rule_of};
+use super::rfc3164::{Place, column, enclosed, header, rule_of};
 use super::{Parsed, Tag, devices, host, leading_digits, skip_spaces, tag, without_space, word};
 use crate::syslog::block;
-use crate::syslog::time::scan::Form;
+use crate::syslog::time::scan::{self, Form};
 
 /// A hardware address before a bar, or brackets where HOSTNAME stands with a name or an address in them or behind them.
 pub fn in_brackets(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> {
@@ -52,8 +52,9 @@ pub fn in_brackets(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> 
         && name.iter().any(u8::is_ascii_digit)
         && let (component, _) = word(skip_spaces(rest))
         && let Some(process) = enclosed(second).filter(|name| name.iter().all(u8::is_ascii_lowercase))
-        && enclosed(component)
-            .is_some_and(|name| name.iter().all(u8::is_ascii_uppercase) && !is_level_in_capitals(name))
+        && (is_numbered(name)
+            || enclosed(component)
+                .is_some_and(|name| name.iter().all(u8::is_ascii_uppercase) && !is_level_in_capitals(name)))
     {
         let program =
             Tag { text: process, app: process, proc_id: None, body: without_space(rest), colon: false };
@@ -62,6 +63,33 @@ pub fn in_brackets(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> 
         return Some(parsed);
     }
     None
+}
+
+/// The same software's three brackets without spaces between them, behind the timestamp's colon.
+pub fn glued_brackets(text: &[u8], form: Form) -> Option<Parsed<'_>> {
+    /// A model, a process and a component.
+    const MAX_BYTES: usize = 96;
+    let (brackets, rest) = word(&text[..text.len().min(MAX_BYTES)]);
+    let mut names = brackets.strip_prefix(b"[")?.strip_suffix(b"]")?.split(|&byte| byte == b']');
+    let model = names.next().filter(|name| is_numbered(name) && host::is_host(name))?;
+    let mut inner =
+        || names.next()?.strip_prefix(b"[").filter(|name| name.iter().all(u8::is_ascii_alphabetic));
+    let process = inner()?;
+    let component = inner()?;
+    if rest.is_empty() || names.next().is_some() || component.iter().any(u8::is_ascii_lowercase) {
+        return None;
+    }
+    let body = without_space(&text[brackets.len()..]);
+    let mut parsed = Parsed { host: Some(model), ..Parsed::new(rule_of(form), text) };
+    parsed.set_tag(Tag { text: process, app: process, proc_id: None, body, colon: false });
+    Some(parsed)
+}
+
+/// A model of three letters and three digits.
+fn is_numbered(name: &[u8]) -> bool {
+    name.len() >= 6
+        && name[..3].iter().all(u8::is_ascii_uppercase)
+        && name[3..6].iter().all(u8::is_ascii_digit)
 }
 
 /// A word of the product's own where HOSTNAME stands, and the host in a fixed place behind it.
@@ -151,6 +179,26 @@ pub fn threads(text: &[u8]) -> Option<Parsed<'_>> {
     let body = without_space(rest);
     parsed.set_tag(Tag { text: program, app: program, proc_id: Some(process), body, colon: true });
     Some(parsed)
+}
+
+/// Checkmk's event console: a space and a header behind the seconds; or a semicolon, a level, another, a contact, a
+/// third, and the host with its service.
+pub fn event_console(text: &[u8]) -> Option<Parsed<'_>> {
+    /// The contact's name or address.
+    const MAX_BYTES: usize = 128;
+    let end = block::find([b' ', b';'], text);
+    let scanned = scan::scan(&text[..end]).filter(|found| found.form == Form::Epoch && found.len == end)?;
+    let Some(columns) = text[end..].strip_prefix(b";") else { return header(text, &scanned, Place::First) };
+    let level = leading_digits(columns);
+    let contact = columns[level..].strip_prefix(b";").filter(|_| (1..=3).contains(&level))?;
+    let end = memchr::memchr(b';', &contact[..contact.len().min(MAX_BYTES)])?;
+    let (name, behind) = word(contact[end + 1..].strip_prefix(b" ")?);
+    let host = Some(name).filter(|name| host::is_host(name))?;
+    Some(Parsed {
+        host: Some(host),
+        when: scanned.when,
+        ..Parsed::new("rfc3164-lenient", without_space(behind))
+    })
 }
 
 /// z/OS: the system and the stack that sent the message, which a slash separates, and a user; says what follows them,

@@ -31,7 +31,7 @@ mod zones;
 use super::{Stamp, When, Zone};
 use clock::Clock;
 pub use zones::zone;
-use zones::{glued, offset, spaced};
+use zones::{glued, in_parentheses, offset, spaced};
 
 /// The shape of a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -442,6 +442,12 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
             year = Some(behind);
             end += 5;
             form = Form::BsdLike;
+            if zone == Zone::Unnamed
+                && let Some((sent, len)) = in_parentheses(&text[end..])
+            {
+                zone = sent;
+                end += len;
+            }
         }
     }
     // Cisco's clocks take any letters for a zone's name; a host's own name stands in front of such a time.
@@ -527,7 +533,7 @@ fn ends_word(byte: Option<&u8>) -> bool {
 
 /// A year is not the first group of an IPv6 address.
 fn ends_year(rest: &[u8]) -> bool {
-    matches!(rest, [] | [b' ' | b']' | b')', ..] | [b':'] | [b':', b' ', ..])
+    matches!(rest, [] | [b' ' | b']' | b')' | b'(', ..] | [b':'] | [b':', b' ', ..])
 }
 
 fn leading_digits(text: &[u8]) -> usize {

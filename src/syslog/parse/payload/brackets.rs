@@ -1,6 +1,6 @@
 //! Brackets at the beginning of a text that name a device.
 
-use super::pairs::is_key_value;
+use super::pairs::{is_key_value, key_value};
 use super::{Found, stamp};
 use crate::syslog::parse::level::is_level_in_capitals;
 use crate::syslog::parse::rfc3164::enclosed;
@@ -10,9 +10,15 @@ use crate::syslog::time::scan;
 /// A device that names itself in brackets: Radware's `[Device: name address]` before the text, a name before pairs, or
 /// an address before a time.
 pub(super) fn device(body: &[u8]) -> Found<'_> {
-    named_pairs(body)
+    element(body)
+        .or_else(|| named_pairs(body))
         .or_else(|| addressed_event(body))
         .unwrap_or_else(|| Found { host: radware(body), when: None })
+}
+
+/// Juniper's IDP has the SD-ELEMENT of RFC 5424 without its header.
+fn element(body: &[u8]) -> Option<Found<'_>> {
+    body.strip_prefix(b"[syslog@juniper.net ").map(key_value)
 }
 
 /// Unified Communications Manager's `[NodeID=name]` among the `[Key=value]` in front of an alarm's text.
@@ -23,20 +29,34 @@ pub(super) fn node(body: &[u8]) -> Option<&[u8]> {
     Some(name).filter(|name| host::is_host(name))
 }
 
-/// Radware: `[Device: name address]` before the text.
+/// Radware: `[Device: name address]`, `[Device: name IP: address …]` before the text.
 fn radware(body: &[u8]) -> Option<&[u8]> {
-    let (name, behind) = word(body.strip_prefix(b"[Device: ")?);
-    let address = without_space(behind).split(|&byte| byte == b']').next()?;
-    host::is_address(address).then_some(name)
+    /// The name, the address and a port.
+    const MAX_BYTES: usize = 160;
+    const ADDRESS: &[u8] = b" IP: ";
+    let inner = body.strip_prefix(b"[Device: ")?;
+    let inner = &inner[..memchr::memchr(b']', &inner[..inner.len().min(MAX_BYTES)])?];
+    let (name, behind) = word(inner);
+    // Vision has a name of several words there, and the address behind its label.
+    if let Some(at) = memchr::memmem::find(inner, ADDRESS) {
+        let address = word(&inner[at + ADDRESS.len()..]).0;
+        return host::is_address(address).then_some(if at == name.len() { name } else { address });
+    }
+    host::is_address(without_space(behind)).then_some(name)
 }
 
-/// SECUI: `[event] [address] time`, where the address is the device's. In front of other texts it may be anybody's.
+/// SECUI: `[event] [address] time` or `[event] [name] time,`, where it is the device's. In front of other texts an address
+/// may be anybody's.
 fn addressed_event(body: &[u8]) -> Option<Found<'_>> {
     let (event, rest) = word(body);
     let (address, rest) = word(without_space(rest));
-    enclosed(event)?;
-    let host = enclosed(address).filter(|address| host::is_address(address))?;
-    Some(Found { host: Some(host), when: Some(stamp(without_space(rest))?) })
+    enclosed(event).filter(|event| !is_level_in_capitals(event))?;
+    let time = scan::scan(without_space(rest))?;
+    // A name stands there where columns follow the time; a logger's thread has a text behind it.
+    let is_column = without_space(rest).get(time.len) == Some(&b',');
+    let is_device =
+        |name: &&[u8]| host::is_address(name) || is_column && host::is_host(name) && host::is_no_word(name);
+    Some(Found { host: Some(enclosed(address).filter(is_device)?), when: Some(time.when) })
 }
 
 /// `EventReporter`: a number and a colon, a level in brackets, the time, a colon, the computer, the source and the

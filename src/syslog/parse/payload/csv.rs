@@ -126,14 +126,21 @@ fn is_message(text: &[u8]) -> bool {
 pub(super) fn security_manager(body: &[u8]) -> Option<Found<'_>> {
     /// Until the device's address.
     const MAX_BYTES: usize = 320;
+    const MAX_COLUMNS: usize = 4;
     let mut columns = Columns::new(&body[..body.len().min(MAX_BYTES)], b',').map(<[u8]>::trim_ascii_start);
     columns.next().filter(|day| day.len() == 8 && is_number(day))?;
     columns.next().filter(|number| is_number(number))?;
     columns.next().and_then(stamp)?;
     let when = columns.next().and_then(stamp)?;
-    columns.nth(1).filter(|version| is_number(version))?;
-    let name = columns.next()?;
-    host::is_address(columns.next()?).then_some(Found { host: Some(name), when: Some(when) })
+    // The domain and its version stand there once or twice.
+    let mut name = columns.nth(1).filter(|version| is_number(version))?;
+    for column in columns.take(MAX_COLUMNS) {
+        if host::is_address(column) {
+            return Some(Found { host: Some(name), when: Some(when) });
+        }
+        name = column;
+    }
+    None
 }
 
 /// Fabric OS' audit: `AUDIT`, time, message in brackets, severity, class, the user's name, role and address, the

@@ -26,6 +26,9 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     {
         return Some(found.when);
     }
+    if let Some(found) = behind_program(first, skip_spaces(behind)) {
+        return Some(found.when);
+    }
     // Identity Services Engine: the log's name and three numbers before it. Lights-Out: its own name and version.
     if let Some(found) = numbered_record(text).or_else(|| lights_out(text)) {
         return Some(found.when);
@@ -88,6 +91,17 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     within.or_else(behind).or_else(second).map(|found| found.when)
 }
 
+/// The time of a log line behind its program's name, where a process and a level in capitals follow it, or the level
+/// alone: `nova-compute 2026-11-24 09:31:07.110 2733 INFO nova.compute text`.
+fn behind_program<'a>(name: &[u8], text: &'a [u8]) -> Option<Scanned<'a>> {
+    let found = scan::scan(text).filter(|_| host::is_host(name))?;
+    let behind = text[found.len..].strip_prefix(b" ")?;
+    let process = leading_digits(behind);
+    let level = behind[process..].strip_prefix(b" ").filter(|_| process > 0).unwrap_or(behind);
+    let level = word(level).0;
+    (level.iter().all(u8::is_ascii_uppercase) && is_level_in_capitals(level)).then_some(found)
+}
+
 /// A time behind a number of ten digits and two others, which the name of a log may precede:
 /// `CISE_Passed_Authentications 0000031420 2 0 2026-11-24 10:00:07.511 +01:00`.
 fn numbered_record(text: &[u8]) -> Option<Scanned<'_>> {
@@ -111,7 +125,8 @@ fn lights_out(text: &[u8]) -> Option<Scanned<'_>> {
 }
 
 /// A day of the week, a date and a time of day at the end of a text, as home gateways of Netgear have it:
-/// `[event] text, Tuesday, November 24, 2026 09:31:07`. Other texts end with other things' times.
+/// `[event] text, Tuesday, November 24, 2026 09:31:07`; or a time in parentheses, as routers of Yamaha have it:
+/// `[INSPECT] text (2026/11/24 09:31:07)`. Other texts end with other things' times.
 fn at_the_end(text: &[u8]) -> Option<When<'_>> {
     /// The longest of them.
     const MAX_BYTES: usize = 48;
@@ -119,7 +134,17 @@ fn at_the_end(text: &[u8]) -> Option<When<'_>> {
     const DAYS: [&[u8]; 7] = [b", Mon", b", Tues", b", Wednes", b", Thurs", b", Fri", b", Satur", b", Sun"];
     let text = text.trim_ascii_end();
     let end = &text[text.len().saturating_sub(MAX_BYTES)..];
-    let at = memchr::memmem::rfind(end, DAY).filter(|_| text.starts_with(b"["))?;
+    if !text.starts_with(b"[") {
+        return None;
+    }
+    if let Some(inner) = end.strip_suffix(b")").and_then(|end| end.rsplit(|&byte| byte == b'(').next())
+        && let Some(found) = scan::scan(inner)
+        && found.len == inner.len()
+        && found.form != Form::Epoch
+    {
+        return Some(found.when);
+    }
+    let at = memchr::memmem::rfind(end, DAY)?;
     let date = &end[at + DAY.len()..];
     if !DAYS.iter().any(|day| end[..at].ends_with(day)) {
         return None;
@@ -190,7 +215,9 @@ fn labelled(text: &[u8], at: usize) -> Option<When<'_>> {
     let begins = sign == b'='
         || before.is_empty()
         || matches!(before, [.., b',' | b';' | b'|' | b'[' | b'('] | [.., b'E', b'v', b'e', b'n', b't'])
-        || is_pair();
+        || is_pair()
+        // Two words in capitals are a heading: `DETECTION TIME : `.
+        || text[before.len()..at].trim_ascii().contains(&b' ') && !text[..at].iter().any(u8::is_ascii_lowercase);
     let value = skip_spaces(&text[at + 1..]);
     let value = value.strip_prefix(b"'").unwrap_or(value);
     // Behind a sentence the seconds that end the text: CounterACT.
@@ -264,6 +291,7 @@ pub(super) fn is_label(key: &[u8]) -> bool {
             | b"stattime"
             | b"time"
             | b"timecreated"
+            | b"timegen"
             | b"timegenerated"
             | b"timeiso8601"
             | b"timelocal"

@@ -81,6 +81,13 @@ pub(super) fn glued(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
     offset(text).or_else(|| named(text).map(|(zone, len)| (zone, len, false)))
 }
 
+/// `(GMT +0100)`, as gateways of Netgear have it behind the year.
+pub(super) fn in_parentheses(text: &[u8]) -> Option<(Zone<'_>, usize)> {
+    const START: &[u8] = b"(GMT ";
+    let (zone, len, _) = offset(text.strip_prefix(START)?.split(|&byte| byte == b')').next()?)?;
+    (text.get(START.len() + len) == Some(&b')')).then_some((zone, START.len() + len + 1))
+}
+
 /// An abbreviation in capitals, `UTC+2`, `GMT-05:00`, `TZ-6`.
 fn named(word: &[u8]) -> Option<(Zone<'_>, usize)> {
     let letters = word.iter().take(6).take_while(|byte| byte.is_ascii_uppercase()).count();
