@@ -160,7 +160,8 @@ fn with_host(example: &Example) -> Vec<Example> {
     };
     let mut places = example.raw.match_indices(host.as_str()).map(|(at, _)| at);
     let (Some(at), None) = (places.next(), places.next()) else { return Vec::new() };
-    if !is_word(at) {
+    // SmartNode's name is told from a program's by its model.
+    if !is_word(at) || host.starts_with("SN-") {
         return Vec::new();
     }
     // Where the grammar has no such host, that is what the example shows.
@@ -173,8 +174,6 @@ fn with_host(example: &Example) -> Vec<Example> {
         "rfc3164-iso" => example.app.is_none() && !example.raw.starts_with('<'),
         "relayed" => example.app.is_none(),
         "tag" => true,
-        // Between colons it is a program's name.
-        "rfc3164" => example.raw[at + host.len()..].starts_with(" : "),
         "json" => example.raw.contains(">- "),
         _ => false,
     };

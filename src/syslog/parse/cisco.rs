@@ -103,11 +103,11 @@ pub fn behind_colon(text: &[u8]) -> Parsed<'_> {
     let trimmed = skip_spaces(text);
     let (name, behind) = word(trimmed);
     // SmartNode sets name, component and text off in the same way.
-    if let Some(columns) = behind.strip_prefix(b" : ").filter(|_| is_device(name) && host::is_host(name))
-        && memchr::memmem::find(columns, b" : ").is_some()
-        && tag::mnemonic(skip_spaces(columns)).is_none()
+    if let [b'S', b'N', b'-' | b'0'..=b'9', ..] = name
+        && let Some(columns) = behind.strip_prefix(b" : ").filter(|_| host::is_host(name))
+        && memchr::memmem::find(&columns[..columns.len().min(MAX_TASK_BYTES)], b" : ").is_some()
     {
-        return Parsed { host: Some(name), ..Parsed::new("rfc3164", columns) };
+        return Parsed { host: Some(name), ..Parsed::new("rfc3164-iso", columns) };
     }
     let behind = skip_spaces(behind.strip_prefix(b" :").unwrap_or(behind));
     let is_bare = !name.ends_with(b":");

@@ -39,6 +39,14 @@ pub(super) fn behind_host<'a>(
         parsed.set_tag(tag);
         return parsed;
     }
+    // NetScaler's own time behind its daemon's, which has no year.
+    if text.get(10) == Some(&b':')
+        && let Some(scanned) = scan::scan(text)
+        && memchr::memmem::find(word(skip_spaces(&text[scanned.len..])).0, b"-PPE-").is_some()
+    {
+        parsed.when = scanned.when;
+        return parsed;
+    }
     if host::is_address(name)
         && let Some((own, rest)) = own_name(text)
     {
@@ -327,7 +335,7 @@ fn without_parenthesis(text: &[u8]) -> &[u8] {
 }
 
 /// What syslog daemons write for themselves, without a host before it: how it begins.
-pub(super) const OWN_WORDS: [&[u8]; 11] = [
+pub(super) const OWN_WORDS: [&[u8]; 8] = [
     b"last message repeated ",
     b"last message buffered ",
     b"message repeated ",
@@ -336,10 +344,13 @@ pub(super) const OWN_WORDS: [&[u8]; 11] = [
     b"-- MARK --",
     b"syslogd started: BusyBox",
     b"syslogd exiting",
-    b"syslogd 1.",
-    b"syslogd 2.",
-    b"klogd 1.",
 ];
+
+/// Whether sysklogd's daemons say that they begin or end, with their version, where HOSTNAME stands.
+pub(super) fn is_restart(text: &[u8]) -> bool {
+    let version = text.strip_prefix(b"syslogd ").or_else(|| text.strip_prefix(b"klogd "));
+    matches!(version, Some([b'1' | b'2', b'.', b'0'..=b'9', ..]))
+}
 
 /// Whether a daemon speaks of itself.
 pub fn is_own_word(text: &[u8]) -> bool {

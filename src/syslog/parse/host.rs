@@ -82,6 +82,8 @@ pub fn without_address(name: &[u8]) -> &[u8] {
 /// The origin's name in a chain that relays have made, `source@name`, `name/relay`, `source@name/relay` (syslog-ng's
 /// `chain-hostnames()`), and behind the name that a chassis of F5 gives its own log, `local/name`; any other name as it is.
 pub fn of_origin(name: &[u8]) -> &[u8] {
+    // CNOS puts its own context behind the name.
+    let name = name.strip_suffix(b"(cnos:default)").filter(|own| is_name(own)).unwrap_or(name);
     let chain = match memchr::memchr(b'@', name) {
         Some(at) if is_name(&name[at + 1..]) && is_source(&name[..at], &name[at + 1..]) => &name[at + 1..],
         _ => name.strip_prefix(b"local/").filter(|own| is_name(own)).unwrap_or(name),
@@ -95,7 +97,7 @@ pub fn of_origin(name: &[u8]) -> &[u8] {
 /// Whether what stands in front of an at-sign is a source of syslog-ng's: by the names that its documentation gives
 /// them, or because a relay's name follows. Others are part of a device's name.
 fn is_source(source: &[u8], name: &[u8]) -> bool {
-    source.starts_with(b"s_") || matches!(source, b"src" | b"source") || name.contains(&b'/')
+    source.starts_with(b"s_") || matches!(source, b"src" | b"source" | b"local") || name.contains(&b'/')
 }
 
 /// Whether a relay's name can be behind a slash: units and ports are numbers.

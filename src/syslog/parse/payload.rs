@@ -11,7 +11,7 @@ mod pairs;
 mod times;
 mod windows;
 
-use super::{Parsed, host, rfc3164, tag};
+use super::{Parsed, host, level, rfc3164, tag};
 use crate::syslog::time::When;
 use crate::syslog::time::scan;
 use csv::{
@@ -84,7 +84,11 @@ fn documented(body: &[u8]) -> Found<'_> {
         Some(_) if is_key_value(body) => key_value(body),
         Some(b'R') if let Some(found) = brackets::real_source(body) => found,
         Some(b'A' | b'B' | b'P') if let Some(found) = audit(body).or_else(|| alert(body)) => found,
+        Some(b'@') if let Some(object) = body.strip_prefix(b"@cee:") => {
+            json::object(object.trim_ascii_start())
+        }
         Some(b'#') => Found { host: storwize(body), when: None },
+        Some(_) if let Some(found) = leveled_object(body) => found,
         Some(_) => snare(body).or_else(|| netscreen(body)).or_else(|| server_audit(body)).unwrap_or_default(),
         None => Found::default(),
     }
@@ -152,7 +156,8 @@ fn zte(body: &[u8]) -> Option<&[u8]> {
 fn storwize(body: &[u8]) -> Option<&[u8]> {
     const NAME: &[u8] = b" # Cluster Name = ";
     let at = memchr::memmem::find(body, NAME).filter(|_| body.starts_with(b"# Error ID = "))?;
-    Some(super::word(&body[at + NAME.len()..]).0)
+    let name = &body[at + NAME.len()..];
+    Some(&name[..memchr::memmem::find(name, b" # ")?])
 }
 
 /// `EqualLogic`: two numbers, the member, a process and a time, each with a colon behind it.
@@ -163,6 +168,19 @@ fn member(body: &[u8]) -> Option<Found<'_>> {
     let (name, _process, rest) = (columns.next()?, columns.next()?, columns.next()?);
     let when = stamp(super::without_space(rest)).filter(|_| is_numbered && host::is_host(name))?;
     Some(Found { host: Some(name), when: Some(when) })
+}
+
+/// A JSON object behind a logger's name and a level, as `OpenCanary` writes it.
+fn leveled_object(body: &[u8]) -> Option<Found<'_>> {
+    let (_, rest) = super::word(body);
+    let (level, object) = super::word(super::without_space(rest));
+    let object = object.strip_prefix(b" ").filter(|object| object.starts_with(b"{\""))?;
+    let found = json::object(object);
+    let has = |key| memchr::memmem::find(object, key).is_some();
+    // Other loggers' objects are of what happened, which may be another system's.
+    let host = found.host.filter(|_| has(b"\"logtype\"") && has(b"\"node_id\""));
+    let is_capital = level.iter().all(u8::is_ascii_uppercase) && level::is_level_in_capitals(level);
+    is_capital.then_some(Found { host, ..found })
 }
 
 /// A JSON object behind a program's name or a type's, a firewall's pairs behind a type's, or pairs in quotes behind two
@@ -178,7 +196,7 @@ fn behind_word(body: &[u8]) -> Option<Found<'_>> {
     }
     let (second, pairs) = super::word(rest);
     let pairs = pairs.strip_prefix(b" ").filter(|pairs| second.ends_with(b":") && is_quoted_pairs(pairs))?;
-    Some(key_value(pairs))
+    memchr::memmem::find(pairs, b" SENSORNAME=\"").map(|_| key_value(pairs))
 }
 
 /// CEF behind a few words that no rule reads.
@@ -268,8 +286,17 @@ fn snare(body: &[u8]) -> Option<Found<'_>> {
 fn snare_audit(body: &[u8]) -> Option<Found<'_>> {
     let mut columns = body.splitn(5, |&byte| byte == b'\t');
     let name = columns.next().filter(|name| host::is_host(name))?;
-    columns.next().filter(|kind| matches!(*kind, b"LinuxKAudit" | b"LinuxAudit" | b"SolarisBSM"))?;
-    let event = columns.nth(1)?;
+    let kind = columns.next()?;
+    let level = columns.next()?;
+    // Epilog forwards the logs of web servers and others.
+    let is_log = matches!(kind, b"ApacheLog" | b"IISWebLog" | b"SquidProxyLog" | b"GenericLog");
+    if is_log && matches!(level, [b'0'..=b'9']) {
+        return Some(Found { host: Some(name), when: None });
+    }
+    if !matches!(kind, b"LinuxKAudit" | b"LinuxAudit" | b"SolarisBSM") {
+        return None;
+    }
+    let event = columns.next()?;
     let when = event.splitn(3, |&byte| byte == b',').nth(2).and_then(stamp);
     Some(Found { host: Some(name), when })
 }

@@ -21,7 +21,7 @@
 
 use super::content::{
     behind_host, is_before_tag, is_mnemonic_or_process, is_of_text, is_own_tag, is_own_word, is_request,
-    is_type_of_record, set_tag,
+    is_restart, is_type_of_record, set_tag,
 };
 use super::level::{is_level, is_level_in_capitals, is_selector_of_any_case, without_level};
 use super::tag::{self, Tag};
@@ -194,13 +194,27 @@ fn is_behind_unset_clock(rest: &[u8], parsed: &Parsed<'_>, relay: When<'_>) -> b
         && memchr::memchr(b'*', between).is_some()
 }
 
-/// Whether a module's name of letters, points and underscores stands here, and a level in capitals behind it.
+/// Whether a module's name of letters, points and underscores stands here, and a level in capitals behind it, or a dash
+/// and a payload.
 fn is_logger(text: &[u8]) -> bool {
     let (name, behind) = word(skip_spaces(text));
-    let is_module = name.iter().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'_'));
+    let is_of_module = |byte: &u8| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'_');
+    let is_module = name.iter().all(is_of_module) || is_thread(name);
     let (level, rest) = word(skip_spaces(behind));
+    if level == b"-" && is_module && !name.contains(&b'.') && tag::is_payload(skip_spaces(rest)) {
+        return true;
+    }
     let is_level = level.iter().all(u8::is_ascii_uppercase) && is_level_in_capitals(level);
     is_module && !name.is_empty() && is_level && !is_mnemonic_or_process(skip_spaces(rest))
+}
+
+/// Whether this is a thread of one of Java's pools: `http-nio-8080-exec-14`, `pool-1-thread-2`.
+fn is_thread(name: &[u8]) -> bool {
+    let Some(at) = memchr::memrchr(b'-', name) else { return false };
+    let (pool, number) = (&name[..at], &name[at + 1..]);
+    (pool.ends_with(b"-exec") || pool.ends_with(b"-thread"))
+        && number.iter().all(u8::is_ascii_digit)
+        && memchr::memchr_iter(b'-', pool).count() >= 2
 }
 
 /// Whether an address with a port follows `Tue Nov 24 10:00:00 2026`, and no TAG with a process.
@@ -273,7 +287,10 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if let Some(parsed) = relay::forwarded(text) {
         return parsed;
     }
-    if is_own_word(text) || payload::is_snare(text) {
+    if let Some((name, rest)) = relay::original_address(text) {
+        return behind_host(name, rest, rule_of(form), place);
+    }
+    if is_own_word(text) || is_restart(text) || payload::is_snare(text) {
         return Parsed::new("rfc3164-no-host", text);
     }
     if let Some(rest) = devices::descriptor(text) {
@@ -361,7 +378,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         }
         return parsed;
     }
-    if let Some(parsed) = vendors::behind_own_word(text, form) {
+    if let Some(parsed) = vendors::behind_own_word(text, form, place) {
         return parsed;
     }
     if first == b"Oracle" && tag::is_oracle_audit(text) {

@@ -15,7 +15,7 @@
 //! |---|---|
 //! | is there a facility and level, a colon, a tab or a second space behind the timestamp | the first is asked; the others are no signs of a host |
 //! | is the host a TAG, a mnemonic, an address with a port, a node, a descriptor, an event of ONTAP, NILVALUE | each has a sign that a host here has not: `:`, `%`, `[`, `(`, `,`, a dash in front |
-//! | is it a level, Endpoint Protection, or the first word of Oracle's TAG | asked |
+//! | is it a level, Endpoint Protection, or the first word of Oracle's or AsusWRT's TAG | asked |
 //! | is it a number, or a client in front of a request | not with a TAG with a colon behind it |
 //! | does a daemon speak of itself, or a relay name the origin | words with a space behind them, where a TAG has a colon or a bracket; but for `syslogd`, which is asked |
 //! | does a relayed header begin behind the host | a month's name or a weekday has a space behind it, a PRI or VERSION another first sign |
@@ -79,7 +79,7 @@ fn host(text: &[u8]) -> Option<(&[u8], &[u8])> {
         || host == b"syslogd"
         || is_level(host)
         || (first.is_ascii_uppercase()
-            && (matches!(host, b"SymantecServer" | b"Oracle") || is_level_in_capitals(host)))
+            && (matches!(host, b"SymantecServer" | b"Oracle" | b"WAN") || is_level_in_capitals(host)))
         || is_selector(host);
     (!is_other).then_some((host, behind))
 }

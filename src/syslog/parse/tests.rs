@@ -339,3 +339,38 @@ fn an_address_in_front_of_a_text_is_taken_once_however_often_it_stands_there() {
     assert_eq!(parsed.host, Some(&b"::1"[..]));
     assert!(parsed.body.starts_with(b"Original Address=::1 "));
 }
+
+/// Loggers put a name of letters or a thread there, and no host.
+#[test]
+fn behind_thousandths_a_name_with_a_point_is_a_host_and_a_threads_is_none() {
+    let host = |behind: &str| {
+        parse(format!("<14>2026-11-05 08:00:01,921 {behind}").as_bytes()).host.map(text).map(str::to_owned)
+    };
+    assert_eq!(host("siem.example.net - CEF:0|V|P|1|21|text|1|suser=a").as_deref(), Some("siem.example.net"));
+    assert_eq!(host("rd-exec-01 INFO Starting job").as_deref(), Some("rd-exec-01"));
+    assert_eq!(host("sentinel - CEF:0|V|P|1|21|text|1|suser=a"), None);
+    assert_eq!(host("http-nio-8080-exec-14 WARN anonymous"), None);
+}
+
+/// A rule that hands a text on without its place being told would be asked once for each header in a datagram of 64 KiB.
+#[test]
+fn headers_that_stand_behind_one_another_are_not_followed_for_ever() {
+    const HEADERS: [&str; 9] = [
+        "Nov  5 08:00:01 a-1, System: ",
+        "Nov  5 08:00:01 a-1 ",
+        "Nov  5 08:00:01 a-1 app: ",
+        "<13>Nov  5 08:00:01 a-1 ",
+        "2026-11-05T08:00:01Z a-1 ",
+        "1 2026-11-05T08:00:01Z a-1 app 1 - - ",
+        "@1793865601 a-1 ",
+        "1: a-1: Nov  5 08:00:01: ",
+        "[192.0.2.5] 192.0.2.6 ",
+    ];
+    for header in HEADERS {
+        for first in ["<13>", "<13>Nov  5 08:00:01 ", "<13>Nov  5 08:00:01 relay "] {
+            let message = format!("{first}{}text", header.repeat((64 << 10) / header.len()));
+            let parsed = parse(message.as_bytes());
+            assert!(parsed.body.len() < message.len(), "{header}");
+        }
+    }
+}

@@ -1,13 +1,13 @@
 //! What single products put behind a timestamp in other places than HOSTNAME and TAG.
 //!
-//! Each asks for a shape that no other has: several brackets in a row, a serial number between semicolons, a word of
-//! the product's own with an address or a name in a fixed place behind it. The general rules of [`super::rfc3164`]
-//! call them in their order.
+//! Each asks for a shape or a word that others do not have: several brackets in a row, a serial number between
+//! semicolons, a word of the product's own where HOSTNAME stands, a TAG of two words. The general rules of
+//! [`super::rfc3164`] call them in their order.
 
 use super::content::behind_host;
 use super::level::is_level_in_capitals;
 use super::rfc3164::{Place, column, enclosed, header, rule_of};
-use super::{Parsed, Tag, devices, host, leading_digits, skip_spaces, tag, without_space, word};
+use super::{Parsed, Tag, devices, host, leading_digits, payload, skip_spaces, tag, without_space, word};
 use crate::syslog::block;
 use crate::syslog::time::scan::{self, Form};
 
@@ -35,11 +35,19 @@ pub fn in_brackets(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> 
     {
         return Some(behind_host(address, rest, rule, place));
     }
-    // SECUI puts an event and the device's address in brackets each.
+    // SECUI puts an event and the device's address in brackets each. The time may stand right behind the second.
+    let close = memchr::memchr(b']', second).map_or(0, |at| at + 1);
+    let (bracket, glued) = second.split_at(close);
+    let is_time = || {
+        glued.first().is_some_and(u8::is_ascii_digit)
+            && scan::scan(&behind[behind.len() - rest.len() - glued.len()..]).is_some()
+    };
     if !host::is_address(name)
-        && let Some(address) = enclosed(second).filter(|address| host::is_address(address))
+        && let Some(address) = enclosed(bracket).filter(|address| host::is_address(address))
+        && (glued.is_empty() || is_time())
     {
-        let program = Tag { text: name, app: name, proc_id: None, body: without_space(rest), colon: false };
+        let body = without_space(&behind[behind.len() - rest.len() - glued.len()..]);
+        let program = Tag { text: name, app: name, proc_id: None, body, colon: false };
         let mut parsed = Parsed { host: Some(address), ..Parsed::new(rule, text) };
         parsed.set_tag(program);
         return Some(parsed);
@@ -76,7 +84,8 @@ pub fn glued_brackets(text: &[u8], form: Form) -> Option<Parsed<'_>> {
         || names.next()?.strip_prefix(b"[").filter(|name| name.iter().all(u8::is_ascii_alphabetic));
     let process = inner()?;
     let component = inner()?;
-    if rest.is_empty() || names.next().is_some() || component.iter().any(u8::is_ascii_lowercase) {
+    let is_component = component.iter().all(u8::is_ascii_uppercase) && !is_level_in_capitals(component);
+    if rest.is_empty() || names.next().is_some() || !is_component {
         return None;
     }
     let body = without_space(&text[brackets.len()..]);
@@ -85,15 +94,18 @@ pub fn glued_brackets(text: &[u8], form: Form) -> Option<Parsed<'_>> {
     Some(parsed)
 }
 
-/// A model of three letters and three digits.
+/// A model of Netgear's or D-Link's with that software: `FVS338`, `FVS336GV2`, `DSR500`.
 fn is_numbered(name: &[u8]) -> bool {
-    name.len() >= 6
-        && name[..3].iter().all(u8::is_ascii_uppercase)
+    const SERIES: [&[u8]; 4] = [b"FVS", b"FVG", b"FVX", b"DSR"];
+    (6..=10).contains(&name.len())
+        && SERIES.contains(&&name[..3])
         && name[3..6].iter().all(u8::is_ascii_digit)
 }
 
-/// A word of the product's own where HOSTNAME stands, and the host in a fixed place behind it.
-pub fn behind_own_word(text: &[u8], form: Form) -> Option<Parsed<'_>> {
+/// A word of the product's own, or a name with a sign of its own, where HOSTNAME stands.
+pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> {
+    const TAGS: [&[u8]; 2] = [b"WAN Connection", b"NAC Policy Log"];
+    const FOUNDRY: [&[u8]; 3] = [b"System: ", b"Security: ", b"Interface ethernet "];
     let (first, behind) = column(text);
     let rule = rule_of(form);
     // Endpoint Protection has put its own name where the host stands, and the host where the TAG does.
@@ -105,6 +117,35 @@ pub fn behind_own_word(text: &[u8], form: Form) -> Option<Parsed<'_>> {
         let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, text) };
         parsed.set_tag(program);
         return Some(parsed);
+    }
+    // Routers of Asus and CounterACT have a TAG of several words, and no host.
+    if let Some(tag) = TAGS.into_iter().find(|&tag| text.starts_with(tag))
+        && let Some(body) = text[tag.len()..].strip_prefix(b":")
+    {
+        let tag = &text[..tag.len()];
+        let mut parsed = Parsed::new("rfc3164-no-host", text);
+        parsed.set_tag(Tag { text: tag, app: tag, proc_id: None, body: without_space(body), colon: true });
+        return Some(parsed);
+    }
+    // Vectra names the format of its payload, and puts an empty TAG behind it.
+    if first.starts_with(b"vectra_")
+        && let Some(payload) = behind.strip_prefix(b" -: ")
+        && payload::is_payload(payload)
+    {
+        let mut parsed = Parsed::new("rfc3164-no-host", text);
+        parsed.set_tag(Tag { text: first, app: first, proc_id: None, body: payload, colon: false });
+        return Some(parsed);
+    }
+    // Foundry has a comma behind the name.
+    if form == Form::Bsd
+        && place == Place::First
+        && let Some(name) = first.strip_suffix(b",")
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+        && name.contains(&b'-')
+        && name.iter().any(u8::is_ascii_digit)
+        && FOUNDRY.iter().any(|start| skip_spaces(behind).starts_with(start))
+    {
+        return Some(behind_host(name, behind, rule, place));
     }
     // Check Point writes what it did, its name, and the interface behind a sign for the direction.
     if is_action(first)
@@ -160,7 +201,7 @@ pub fn threads(text: &[u8]) -> Option<Parsed<'_>> {
     /// Two numbers.
     const MAX_BYTES: usize = 24;
     let (program, behind) = column(text);
-    if !program.iter().all(u8::is_ascii_lowercase) {
+    if !program.iter().all(u8::is_ascii_alphabetic) {
         return None;
     }
     let inner = skip_spaces(behind).strip_prefix(b"[")?;
@@ -172,7 +213,8 @@ pub fn threads(text: &[u8]) -> Option<Parsed<'_>> {
     let is_threads = numbers.next().map(is_number);
     // The name of a module stands before the level.
     let is_marked = || word(skip_spaces(word(without_space(rest)).1)).0.starts_with(b"<");
-    if !is_threads.unwrap_or_else(is_marked) {
+    let is_small = || program.iter().all(u8::is_ascii_lowercase);
+    if !is_threads.unwrap_or_else(is_marked) || !(is_small() || is_marked()) {
         return None;
     }
     let mut parsed = Parsed::new("rfc3164-no-host", text);
@@ -192,7 +234,7 @@ pub fn event_console(text: &[u8]) -> Option<Parsed<'_>> {
     let level = leading_digits(columns);
     let contact = columns[level..].strip_prefix(b";").filter(|_| (1..=3).contains(&level))?;
     let end = memchr::memchr(b';', &contact[..contact.len().min(MAX_BYTES)])?;
-    let (name, behind) = word(contact[end + 1..].strip_prefix(b" ")?);
+    let (name, behind) = word(skip_spaces(&contact[end + 1..]));
     let host = Some(name).filter(|name| host::is_host(name))?;
     Some(Parsed {
         host: Some(host),

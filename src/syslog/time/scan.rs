@@ -280,7 +280,8 @@ fn year_then_month_name(text: &[u8], separator: u8) -> Option<Scanned<'_>> {
         (*text.get(at)? == separator).then_some(at + 1)?
     };
     let (day, at) = day_of_month(text, at)?;
-    let at = spaces(text, at)?;
+    // StarOS has a plus sign there.
+    let at = if text.get(at) == Some(&b'+') { at + 1 } else { spaces(text, at)? };
     finish(text, at, Some(year), month, day)
 }
 
@@ -304,6 +305,13 @@ fn day_first(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
         }
         let at = at + len + 1;
         return match leading_digits(text.get(at..)?) {
+            // Swift has the same sign everywhere.
+            4 if separator == b'/' && text.get(at + 4) == Some(&b'/') => {
+                let year = plausible_year(&text[at..at + 4])?;
+                let clock = Clock::scan_with(text, at + 5, b'/')?;
+                let when = When::Civil(clock.stamp(Some(year), month, first, Zone::Unnamed));
+                Some(Scanned { when, form: Form::BsdLike, len: clock.end })
+            }
             4 => year_and_clock(text, at, month, first),
             // Two digits and another separator are a year's, two and a colon an hour's.
             2 if separator != b' ' && text.get(at + 2) != Some(&b':') => {
@@ -533,7 +541,8 @@ fn ends_word(byte: Option<&u8>) -> bool {
 
 /// A year is not the first group of an IPv6 address.
 fn ends_year(rest: &[u8]) -> bool {
-    matches!(rest, [] | [b' ' | b']' | b')' | b'(', ..] | [b':'] | [b':', b' ', ..])
+    matches!(rest, [] | [b' ' | b']' | b')', ..] | [b':'] | [b':', b' ', ..])
+        || in_parentheses(rest).is_some()
 }
 
 fn leading_digits(text: &[u8]) -> usize {

@@ -2,7 +2,7 @@
 
 use super::pairs::{is_key_value, key_value};
 use super::{Found, stamp};
-use crate::syslog::parse::level::is_level_in_capitals;
+use crate::syslog::parse::level::{is_level, is_level_in_capitals};
 use crate::syslog::parse::rfc3164::enclosed;
 use crate::syslog::parse::{host, leading_digits, without_space, word};
 use crate::syslog::time::scan;
@@ -13,12 +13,28 @@ pub(super) fn device(body: &[u8]) -> Found<'_> {
     element(body)
         .or_else(|| named_pairs(body))
         .or_else(|| addressed_event(body))
+        .or_else(|| event_reporter(body))
+        .or_else(|| xapi(body))
         .unwrap_or_else(|| Found { host: radware(body), when: None })
 }
 
 /// Juniper's IDP has the SD-ELEMENT of RFC 5424 without its header.
 fn element(body: &[u8]) -> Option<Found<'_>> {
     body.strip_prefix(b"[syslog@juniper.net ").map(key_value)
+}
+
+/// `XenServer`'s xapi: `[ info|host|412|task|module]`, between the level and the thread's number.
+fn xapi(body: &[u8]) -> Option<Found<'_>> {
+    /// The level, the host and the thread.
+    const MAX_BYTES: usize = 128;
+    let start = &body[..body.len().min(MAX_BYTES)];
+    let mut columns = start.strip_prefix(b"[")?.splitn(4, |&byte| byte == b'|');
+    columns.next().filter(|level| is_level(level.trim_ascii()))?;
+    let name = columns.next()?;
+    let thread = columns.next()?.trim_ascii();
+    columns.next()?;
+    let is_thread = leading_digits(thread) > 0 && host::is_host(name) && host::is_no_word(name);
+    is_thread.then_some(Found { host: Some(name), when: None })
 }
 
 /// Unified Communications Manager's `[NodeID=name]` among the `[Key=value]` in front of an alarm's text.
@@ -50,21 +66,25 @@ fn radware(body: &[u8]) -> Option<&[u8]> {
 fn addressed_event(body: &[u8]) -> Option<Found<'_>> {
     let (event, rest) = word(body);
     let (address, rest) = word(without_space(rest));
-    enclosed(event).filter(|event| !is_level_in_capitals(event))?;
+    let event = enclosed(event)?;
+    let name = enclosed(address)?;
     let time = scan::scan(without_space(rest))?;
-    // A name stands there where columns follow the time; a logger's thread has a text behind it.
-    let is_column = without_space(rest).get(time.len) == Some(&b',');
-    let is_device =
-        |name: &&[u8]| host::is_address(name) || is_column && host::is_host(name) && host::is_no_word(name);
-    Some(Found { host: Some(enclosed(address).filter(is_device)?), when: Some(time.when) })
+    // A name stands there in its audit, where columns follow the time; it may be a thread's elsewhere.
+    let is_audit = || event == b"audit" && without_space(rest).get(time.len) == Some(&b',');
+    if !(host::is_address(name) || host::is_no_word(name) && is_audit()) {
+        return None;
+    }
+    let host = Some(name).filter(|_| !is_level_in_capitals(event));
+    Some(Found { host, when: Some(time.when) })
 }
 
-/// `EventReporter`: a number and a colon, a level in brackets, the time, a colon, the computer, the source and the
-/// event's number, `6839: [INF] time: name/Source (7036) - text`.
+/// `EventReporter`: a number and a colon, which its TAG may stand for, a level in brackets, the time, a colon, the
+/// computer, the source and the event's number, `6839: [INF] time: name/Source (7036) - text`.
 pub(super) fn event_reporter(body: &[u8]) -> Option<Found<'_>> {
     /// The computer's and the source's name.
     const MAX_BYTES: usize = 160;
-    let (level, rest) = word(body[leading_digits(body)..].strip_prefix(b": ")?);
+    let digits = leading_digits(body);
+    let (level, rest) = word(if digits == 0 { body } else { body[digits..].strip_prefix(b": ")? });
     enclosed(level).filter(|level| level.len() == 3 && level.iter().all(u8::is_ascii_uppercase))?;
     let text = without_space(rest);
     let found = scan::scan(text)?;

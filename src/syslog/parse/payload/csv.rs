@@ -133,12 +133,14 @@ pub(super) fn security_manager(body: &[u8]) -> Option<Found<'_>> {
     columns.next().and_then(stamp)?;
     let when = columns.next().and_then(stamp)?;
     // The domain and its version stand there once or twice.
-    let mut name = columns.nth(1).filter(|version| is_number(version))?;
+    let mut before = columns.nth(1).filter(|version| is_number(version))?;
     for column in columns.take(MAX_COLUMNS) {
         if host::is_address(column) {
+            // A device without a name has its address twice.
+            let name = if is_number(before) { column } else { before };
             return Some(Found { host: Some(name), when: Some(when) });
         }
-        name = column;
+        before = column;
     }
     None
 }

@@ -58,7 +58,12 @@ impl<'a> Names<'a> {
             self.signs[sign as usize] = true;
         }
         let name = match (member.depth, member.key, key.folded()) {
-            (_, _, name) if is_of_schema(member, name) || is_own(name) => &mut self.own,
+            // CEE's dictionary; others measure a pressure by that name.
+            (1, b"p_sys", _) if member.value.first().is_some_and(u8::is_ascii_alphabetic) => &mut self.own,
+            // A value that is its own key's name is what a product was delivered with.
+            (_, _, name) if is_of_schema(member, name) || is_own(name) && member.value != name => {
+                &mut self.own
+            }
             (1, b"Computer" | b"Hostname", _) => &mut self.windows,
             // As an object of its own a device with a host's name or an address is one that a sensor watches.
             (1, _, b"devicehostname") => &mut self.device,

@@ -4,8 +4,9 @@ use super::json::Member;
 use super::names::{Names, name_of};
 use super::times::{is_label, is_time};
 use super::{Found, stamp};
-use crate::syslog::parse::{host, word};
-use crate::syslog::time::scan;
+use crate::syslog::parse::level::is_level_in_capitals;
+use crate::syslog::parse::{host, skip_spaces, word};
+use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
 
 /// CEF: `dvchost` or `dvc`, and `rt`, else `start`, else `end`, else a `timeStamp` that its dictionary does not have;
@@ -147,6 +148,11 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
                 time = Some(value);
                 whole = stamp(pairs.value);
             }
+            // Arkoon's firewalls say both.
+            b"gmtime" => {
+                let epoch = scan::scan(value).filter(|time| time.form == Form::Epoch);
+                found.when = found.when.or(epoch.map(|time| time.when));
+            }
             b"tz" | b"timezone" => zone = zone.or(Some(value)),
             b"timestamp" | b"Timestamp" | b"ts" | b"t" => found.when = found.when.or_else(|| stamp(value)),
             _ if found.when.is_none() && time.is_none() && later.is_none() && is_time(key) => {
@@ -270,10 +276,25 @@ pub fn is_device_pairs(text: &[u8]) -> bool {
     FIRST.iter().any(|start| text.starts_with(start))
 }
 
+/// `CloudGen` Firewall of Barracuda: a level, its name and what it did with a colon behind it, where the TAG is the log's name.
+fn box_log<'a>(app: &[u8], body: &'a [u8]) -> Option<&'a [u8]> {
+    if app != b"box_Firewall_Activity" {
+        return None;
+    }
+    let (level, rest) = word(body);
+    let (name, rest) = word(skip_spaces(rest));
+    let (action, _) = word(skip_spaces(rest));
+    let is_log = is_level_in_capitals(level) && action.ends_with(b":");
+    Some(name).filter(|_| is_log)
+}
+
 /// Versa's logs, whose second column is `applianceName=`, and Aviatrix' statistics, whose gateway is `name=`.
 pub(super) fn appliance<'a>(app: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u8]> {
     /// The name of a log stands in front.
     const MAX_BYTES: usize = 64;
+    if let Some(name) = app.and_then(|app| box_log(app, body)) {
+        return Some(name);
+    }
     let versa = || {
         let at = memchr::memmem::find(&body[..body.len().min(MAX_BYTES)], b"Log, applianceName=")?;
         Some(&body[at + b"Log, ".len()..])

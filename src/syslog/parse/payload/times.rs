@@ -29,8 +29,16 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     if let Some(found) = behind_program(first, skip_spaces(behind)) {
         return Some(found.when);
     }
+    // IronPort's proxies: a level, and the seconds of their access log.
+    if let Some(rest) = text.strip_prefix(b"Info: ")
+        && let Some(found) = scan::scan(rest).filter(|found| found.form == Form::Epoch)
+        && rest.get(10) == Some(&b'.')
+        && matches!(rest[found.len..], [b' ', b' ' | b'0'..=b'9', ..])
+    {
+        return Some(found.when);
+    }
     // Identity Services Engine: the log's name and three numbers before it. Lights-Out: its own name and version.
-    if let Some(found) = numbered_record(text).or_else(|| lights_out(text)) {
+    if let Some(found) = numbered_record(text).or_else(|| lights_out(text)).or_else(|| of_swift(text)) {
         return Some(found.when);
     }
     let start = &text[..text.len().min(MAX_BYTES)];
@@ -88,18 +96,57 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
         let at = memchr::memmem::find_iter(start, b"[").nth(1)?;
         scan::scan(&text[at + 1..]).filter(|found| text.get(at + 1 + found.len) == Some(&b']'))
     };
-    within.or_else(behind).or_else(second).map(|found| found.when)
+    within.or_else(behind).or_else(second).or_else(|| among_brackets(text)).map(|found| found.when)
 }
 
-/// The time of a log line behind its program's name, where a process and a level in capitals follow it, or the level
-/// alone: `nova-compute 2026-11-24 09:31:07.110 2733 INFO nova.compute text`.
+/// A time with brackets of its own among the first four that begin a text, the first of which has a number:
+/// `[-1234] [] [2026-11-24 09:31:07,110] text`.
+fn among_brackets(text: &[u8]) -> Option<Scanned<'_>> {
+    const MAX_BRACKETS: usize = 4;
+    let number = text.strip_prefix(b"[")?;
+    let number = number.strip_prefix(b"-").unwrap_or(number);
+    if number.get(leading_digits(number)) != Some(&b']') {
+        return None;
+    }
+    let mut rest = text;
+    for _ in 0..MAX_BRACKETS {
+        let inner = rest.strip_prefix(b"[")?;
+        let close = memchr::memchr(b']', &inner[..inner.len().min(64)])?;
+        let found =
+            scan::scan(&inner[..close]).filter(|found| found.len == close && found.form != Form::Epoch);
+        if found.is_some() {
+            return found;
+        }
+        rest = without_space(&inner[close + 1..]);
+    }
+    None
+}
+
+/// Swift's proxies: the client, the peer, and `dd/Mmm/YYYY/hh/mm/ss`.
+fn of_swift(text: &[u8]) -> Option<Scanned<'_>> {
+    let is_client = |word: &[u8]| word == b"-" || host::is_address(word);
+    let (client, rest) = word(text);
+    let (peer, rest) = word(without_space(rest));
+    let rest = without_space(rest);
+    let is_date = rest.get(2) == Some(&b'/') && rest.get(11) == Some(&b'/');
+    (is_date && is_client(client) && is_client(peer))
+        .then(|| scan::scan(rest))?
+        .filter(|found| rest.get(found.len) == Some(&b' '))
+}
+
+/// The time of a log line behind its program's name, where a process and a level in capitals follow it,
+/// `nova-compute 2026-11-24 09:31:07.110 2733 INFO nova.compute text`; or the seconds, a level and a category.
 fn behind_program<'a>(name: &[u8], text: &'a [u8]) -> Option<Scanned<'a>> {
     let found = scan::scan(text).filter(|_| host::is_host(name))?;
     let behind = text[found.len..].strip_prefix(b" ")?;
     let process = leading_digits(behind);
-    let level = behind[process..].strip_prefix(b" ").filter(|_| process > 0).unwrap_or(behind);
-    let level = word(level).0;
-    (level.iter().all(u8::is_ascii_uppercase) && is_level_in_capitals(level)).then_some(found)
+    let (level, rest) = word(behind[process..].strip_prefix(b" ").filter(|_| process > 0).unwrap_or(behind));
+    let is_log = match found.form {
+        // log4cpp's category has a colon between blanks behind it; other numbers are not times.
+        Form::Epoch => process == 0 && word(without_space(rest)).1.starts_with(b" : "),
+        _ => process > 0,
+    };
+    (is_log && level.iter().all(u8::is_ascii_uppercase) && is_level_in_capitals(level)).then_some(found)
 }
 
 /// A time behind a number of ten digits and two others, which the name of a log may precede:
@@ -137,7 +184,8 @@ fn at_the_end(text: &[u8]) -> Option<When<'_>> {
     if !text.starts_with(b"[") {
         return None;
     }
-    if let Some(inner) = end.strip_suffix(b")").and_then(|end| end.rsplit(|&byte| byte == b'(').next())
+    if text.starts_with(b"[INSPECT] ")
+        && let Some(inner) = end.strip_suffix(b")").and_then(|end| end.rsplit(|&byte| byte == b'(').next())
         && let Some(found) = scan::scan(inner)
         && found.len == inner.len()
         && found.form != Form::Epoch
@@ -161,9 +209,16 @@ pub(super) fn in_column(text: &[u8]) -> Option<When<'_>> {
     const MAX_PAIRS_BYTES: usize = 320;
     /// The longest time, with the name of its zone.
     const MAX_TIME_BYTES: usize = 48;
+    const AUDIT: &[u8] = b" audit(";
     // Access gateways of ZTE and session border controllers of AudioCodes say it at the end.
     if let Some(at) = memchr::memmem::find(&text[..text.len().min(MAX_BYTES)], b" occurred at ") {
         return scan::scan(&text[at + b" occurred at ".len()..]).map(|found| found.when);
+    }
+    // The kernel's own records of its audit.
+    if let Some(at) = memchr::memmem::find(&text[..text.len().min(MAX_BYTES)], AUDIT)
+        && let Some(found) = scan::scan(&text[at + AUDIT.len()..]).filter(|found| found.form == Form::Epoch)
+    {
+        return Some(found.when);
     }
     if let Some(when) = day_and_month_behind(text).or_else(|| at_the_end(text)) {
         return Some(when);
@@ -216,8 +271,8 @@ fn labelled(text: &[u8], at: usize) -> Option<When<'_>> {
         || before.is_empty()
         || matches!(before, [.., b',' | b';' | b'|' | b'[' | b'('] | [.., b'E', b'v', b'e', b'n', b't'])
         || is_pair()
-        // Two words in capitals are a heading: `DETECTION TIME : `.
-        || text[before.len()..at].trim_ascii().contains(&b' ') && !text[..at].iter().any(u8::is_ascii_lowercase);
+        // WAPPLES' heading.
+        || text[before.len()..at].trim_ascii() == b"DETECTION TIME";
     let value = skip_spaces(&text[at + 1..]);
     let value = value.strip_prefix(b"'").unwrap_or(value);
     // Behind a sentence the seconds that end the text: CounterACT.
