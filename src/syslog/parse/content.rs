@@ -67,6 +67,12 @@ pub(super) fn behind_host<'a>(
         if let Some(inner) = relay::dated(text) {
             return Parsed { host: Some(name), ..inner };
         }
+        if let Some(inner) = relay::payload(text, name) {
+            return inner;
+        }
+        if let Some(inner) = relay::behind_fromhost(text) {
+            return inner;
+        }
     }
     if let Some(inner) = relay::forwarded(text) {
         return inner;
@@ -249,7 +255,7 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
             [b'0', b'x', ..] => true,
             // AOS names an event and an interface.
             _ if next.first().is_some_and(u8::is_ascii_digit) && is_event_of_interface(first) => true,
-            _ if first.split(is_sign).any(host::is_address) => false,
+            _ if first.split(is_sign).any(host::is_address) || is_dashed_address(first) => false,
             _ => {
                 first.contains(&b'/') || !first.iter().any(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
             }
@@ -263,6 +269,12 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
             || scan::scan(text).is_some()
     };
     is_candidate && !has_tag(text) && !is_header()
+}
+
+/// `192-0-2-1`, as providers name hosts.
+fn is_dashed_address(word: &[u8]) -> bool {
+    let is_part = |part: &[u8]| (1..=3).contains(&part.len()) && part.iter().all(u8::is_ascii_digit);
+    word.split(|&byte| byte == b'-').count() == 4 && word.split(|&byte| byte == b'-').all(is_part)
 }
 
 /// Whether this is an event in capitals with an underscore, and an interface's name behind a point: names of hosts have

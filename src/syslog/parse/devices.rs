@@ -220,7 +220,9 @@ pub fn with_zone_behind<'a>(when: When<'a>, text: &'a [u8]) -> When<'a> {
             if is_header =>
         {
             let year = year.iter().fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0'));
-            let stamp = Stamp { year: Some(year), zone, ..stamp };
+            // A number of fewer digits has its zeros left out, and says less than it seems to.
+            let fraction = if thousandths.len() == 3 { thousandths } else { stamp.fraction };
+            let stamp = Stamp { year: Some(year), zone, fraction, ..stamp };
             if stamp.is_valid() { When::Civil(stamp) } else { when }
         }
         _ => when,

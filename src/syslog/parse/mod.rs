@@ -63,7 +63,7 @@ pub const RULES: [(&str, &str); 21] = [
     ("rfc3164-iso", "RFC 3164 with a host and an ISO 8601 timestamp"),
     ("rfc3164-lenient", "RFC 3164 with a host and any other timestamp"),
     ("rfc3164-no-host", "RFC 3164 without a host"),
-    ("relayed", "a complete header behind the header of a relay"),
+    ("relayed", "a complete header, or a payload with PRI, behind the header of a relay"),
     ("aix", "AIX, forwarded from another host"),
     ("cisco", "Cisco's headers and mnemonics"),
     ("meraki", "Meraki, with a time in seconds and an event type"),
@@ -169,10 +169,11 @@ fn header(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
 /// are theirs.
 fn known(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     if let Some(parsed) = rfc5424::parse(text) {
-        // A relay that took the message for text, and had nothing else to say of it.
+        // A relay that took the message for text, and had nothing else to say of it; with PRI in front the text is no
+        // program's whatever the relay says in STRUCTURED-DATA.
         let is_bare = parsed.app.is_none() && parsed.structured_data.is_none();
         let inner = match parsed.body.first() {
-            Some(b'<') if is_bare => relay::wrapped(parsed.body),
+            Some(b'<') if parsed.app.is_none() => relay::wrapped(parsed.body),
             Some(b'A'..=b'Z') if is_bare => relay::unread(parsed.body),
             _ => None,
         };

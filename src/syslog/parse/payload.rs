@@ -40,6 +40,12 @@ pub fn bare(text: &[u8]) -> Option<Parsed<'_>> {
     Some(Parsed::new(rule, text))
 }
 
+/// The device and the time that a payload documents.
+pub fn named(text: &[u8]) -> (Option<&[u8]>, Option<When<'_>>) {
+    let found = documented(searched(text));
+    (found.host.filter(|name| host::is_host(name)), found.when)
+}
+
 /// Adds host and timestamp from the payload where the header has none.
 pub fn supplement(parsed: &mut Parsed<'_>) {
     let body = searched(parsed.body.trim_ascii_start());
@@ -149,7 +155,7 @@ fn zte(body: &[u8]) -> Option<&[u8]> {
     scan::scan(&body[memchr::memmem::find(start, AT)? + AT.len()..])?;
     let (name, rest) = super::word(&body[memchr::memmem::find(start, BEFORE)? + BEFORE.len()..]);
     let (board, rest) = super::word(super::without_space(rest));
-    (!board.starts_with(b"%") && rest.starts_with(b" %")).then_some(name)
+    (!board.starts_with(b"%") && super::skip_spaces(rest).starts_with(b"%")).then_some(name)
 }
 
 /// Storwize and SAN Volume Controller: `# Error ID = … # Cluster Name = name # …`.

@@ -14,9 +14,9 @@ use crate::syslog::time::{Stamp, When, Zone};
 /// A second complete header, timestamp, host and TAG, behind a relay's, whose host is `relay`.
 pub fn relayed<'a>(text: &'a [u8], relay: Option<&[u8]>) -> Option<Parsed<'a>> {
     // The relay took the message for text, PRI and all.
-    let text = match pri::take(text) {
-        inner if text.starts_with(b"<") && inner.text.len() < text.len() => inner.text,
-        _ => text,
+    let (text, has_pri) = match pri::take(text) {
+        inner if text.starts_with(b"<") && inner.text.len() < text.len() => (inner.text, inner.sent),
+        _ => (text, false),
     };
     // VERSION and a date leave no doubt even where the rest does not follow the grammar.
     let is_versioned = matches!(text, [b'1', b' ', a, b, c, d, b'-', ..] if [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()));
@@ -32,13 +32,13 @@ pub fn relayed<'a>(text: &'a [u8], relay: Option<&[u8]>) -> Option<Parsed<'a>> {
     let scanned = scan::scan(text)?;
     let inner = header(text, &scanned, Place::Inner)?;
     // A relay that names an address puts it in front of all that comes, with or without a TAG. So do those that name
-    // themselves as the origin does, or where the origin's time has its offset, or is RFC 3164's, which texts do not
-    // begin with.
+    // themselves as the origin does, or where the origin's time has its offset, or has PRI in front of it, which texts
+    // do not begin with.
     let is_offset = matches!(scanned.when, When::Civil(Stamp { zone: Zone::Offset(_), .. }));
     let is_name = |name: &[u8]| {
         let is_address = relay.is_some_and(host::is_address);
         let form = matches!(scanned.form, Form::Bsd | Form::Rfc3339);
-        let is_header = is_offset || form && is_address;
+        let is_header = is_offset || form && (is_address || has_pri);
         relay == Some(name) || host::is_no_word(name) && is_header
     };
     let complete = inner
@@ -72,8 +72,28 @@ pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
     if !host::is_address(address) {
         return None;
     }
-    let inner = relayed(message, Some(address)).or_else(|| dated(message))?;
+    let inner =
+        relayed(message, Some(address)).or_else(|| dated(message)).or_else(|| payload(message, address))?;
     Some(Parsed { host: inner.host.or(Some(address)), ..inner })
+}
+
+/// A header, its host and its TAG, behind the address in brackets that a relay received it from.
+pub fn behind_fromhost(text: &[u8]) -> Option<Parsed<'_>> {
+    let (first, behind) = word(text);
+    enclosed(first).filter(|address| host::is_address(address))?;
+    relayed(skip_spaces(behind), None).filter(|inner| inner.tag.is_some())
+}
+
+/// A message with PRI that is nothing but a payload, behind a relay's header: the device that it names, or the host that
+/// the relay says, and its own time where it has one.
+pub fn payload<'a>(text: &'a [u8], name: &'a [u8]) -> Option<Parsed<'a>> {
+    let inner = pri::take(text);
+    if !text.starts_with(b"<") || !inner.sent {
+        return None;
+    }
+    let parsed = payload::bare(inner.text)?;
+    let (host, when) = payload::named(inner.text);
+    Some(Parsed { rule: "relayed", host: host.or(Some(name)), when: when.unwrap_or(When::Missing), ..parsed })
 }
 
 /// A message with PRI, timestamp and TAG, and without a host, behind a relay's header: its own time, and the host that

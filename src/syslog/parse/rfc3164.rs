@@ -100,6 +100,9 @@ pub fn parse(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
 /// The longest timestamp between brackets.
 const MAX_TIME_BYTES: usize = 64;
 
+/// `aa:bb:cc:dd:ee:ff`.
+const HARDWARE_ADDRESS_BYTES: usize = 17;
+
 /// What ends what the other begins.
 fn closing(open: u8) -> u8 {
     match open {
@@ -269,6 +272,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     let place = if text.len() < spaced.len() && place == Place::Line { Place::First } else { place };
     if let Some(rest) = text.strip_prefix(b":").filter(|rest| !rest.starts_with(b":")) {
         return vendors::glued_brackets(without_space(rest), form)
+            .or_else(|| vendors::service_set(without_space(rest), form))
             .unwrap_or_else(|| cisco::behind_colon(without_space(rest)));
     }
     let (first, behind) = column(text);
@@ -305,6 +309,11 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
     if let Some(name) = devices::box_log(first) {
         return behind_host(name, &text[name.len() + 1..], rule_of(form), place);
+    }
+    if behind.starts_with(b" [")
+        && let Some(parsed) = vendors::microcontroller(first, behind, form)
+    {
+        return parsed;
     }
     if let Some(name) = first.strip_suffix(b":")
         && !host::is_ipv6(first)
@@ -458,6 +467,16 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     // A hardware address in place of a name.
     let has_words = memchr::memchr(b' ', skip_spaces(behind)).is_some();
     if has_words && place == Place::First && host::is_hardware_address(first) {
+        return behind_host(first, behind, rule_of(form), place);
+    }
+    // A name with the hardware address behind a dash.
+    if has_words
+        && place == Place::First
+        && let Some(at) = first.len().checked_sub(HARDWARE_ADDRESS_BYTES + 1)
+        && first[at] == b'-'
+        && host::is_hardware_address(&first[at + 1..])
+        && host::is_host(&first[..at])
+    {
         return behind_host(first, behind, rule_of(form), place);
     }
     if let Some(name) =

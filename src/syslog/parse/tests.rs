@@ -286,13 +286,14 @@ const ORDER: [(&str, Rule); 15] = [
 
 /// Which rules would accept the same message, and why the first of them is right. Whatever the corpus shows beyond these
 /// is a rule that swallows another one's messages.
-const BOTH: [(&str, &str, &str); 6] = [
+const BOTH: [(&str, &str, &str); 7] = [
     (
         "rfc5424",
         "rfc3164",
         "a version in front of the timestamp is read there too, where the fields behind it are too few",
     ),
     ("cisco", "tag", "a name with a colon is a TAG, unless a task, timestamp and mnemonic follow it"),
+    ("rfc3164", "addressed", "a time in front of a name with a number in brackets is a time, and no name"),
     ("rfc3164", "preceded", "a time in front of another one is a relay's, and no name"),
     ("cisco", "counted", "a number in front of a timestamp is Cisco's where what follows it is"),
     ("undated", "tag", "a TAG may have a blank before its colon, but no time and another colon behind it"),

@@ -5,7 +5,7 @@
 //! [`super::rfc3164`] call them in their order.
 
 use super::content::behind_host;
-use super::level::is_level_in_capitals;
+use super::level::{is_level, is_level_in_capitals};
 use super::rfc3164::{Place, column, enclosed, header, rule_of};
 use super::{Parsed, Tag, devices, host, leading_digits, payload, skip_spaces, tag, without_space, word};
 use crate::syslog::block;
@@ -23,9 +23,13 @@ pub fn in_brackets(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> 
     }
     let name = enclosed(first)?;
     // A phone's hardware address; other words in brackets are a logger's thread more often than a host.
-    if (host::is_hardware_address(name) || devices::is_mac(name)) && tag::scan(skip_spaces(behind)).is_some()
-    {
-        return Some(behind_host(name, behind, rule, place));
+    if host::is_hardware_address(name) || devices::is_mac(name) {
+        if tag::scan(skip_spaces(behind)).is_some() {
+            return Some(behind_host(name, behind, rule, place));
+        }
+        if let Some(parsed) = threads(skip_spaces(behind)) {
+            return Some(Parsed { rule, host: Some(name), ..parsed });
+        }
     }
     let (second, rest) = word(skip_spaces(behind));
     // A context of letters alone, and the device's address.
@@ -92,6 +96,34 @@ pub fn glued_brackets(text: &[u8], form: Form) -> Option<Parsed<'_>> {
     let mut parsed = Parsed { host: Some(model), ..Parsed::new(rule_of(form), text) };
     parsed.set_tag(Tag { text: process, app: process, proc_id: None, body, colon: false });
     Some(parsed)
+}
+
+/// Junos' services cards, behind the timestamp's colon: `host{service set}[service]: text`.
+pub fn service_set(text: &[u8], form: Form) -> Option<Parsed<'_>> {
+    let (first, rest) = word(text);
+    let set = memchr::memchr(b'{', first)?;
+    let service = set + memchr::memmem::find(&first[set..], b"}[")?;
+    let program = first[service + 2..].strip_suffix(b"]:").filter(|name| host::is_host(name))?;
+    let host = Some(&first[..set]).filter(|name| host::is_host(name))?;
+    let mut parsed = Parsed { host: Some(host), ..Parsed::new(rule_of(form), text) };
+    let body = without_space(rest);
+    parsed.set_tag(Tag { text: program, app: program, proc_id: None, body, colon: true });
+    Some(parsed)
+}
+
+/// ESP32: the device and its milliseconds where others have TAG and process, then a level and the core, each in
+/// brackets: `device[12345]: [info][Core0] text`.
+pub fn microcontroller<'a>(first: &'a [u8], behind: &'a [u8], form: Form) -> Option<Parsed<'a>> {
+    let (brackets, _) = word(behind.strip_prefix(b" [")?);
+    let (level, core) = brackets.split_at(memchr::memchr(b']', brackets)?);
+    let is_core = matches!(core, [b']', b'[', b'C', b'o', b'r', b'e', b'0'..=b'9', b']']);
+    let (name, millis) = first.strip_suffix(b"]:")?.split_at(memchr::memchr(b'[', first)?);
+    let is_one = is_core
+        && (is_level(level) || is_level_in_capitals(level))
+        && host::is_host(name)
+        && millis.len() > 1
+        && millis[1..].iter().all(u8::is_ascii_digit);
+    is_one.then(|| Parsed { host: Some(name), ..Parsed::new(rule_of(form), without_space(behind)) })
 }
 
 /// A model of Netgear's or D-Link's with that software: `FVS338`, `FVS336GV2`, `DSR500`.
@@ -191,7 +223,8 @@ pub fn before_serial_number(text: &[u8], form: Form) -> Option<Parsed<'_>> {
     let hexadecimal = rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F')).count();
     let is_serial =
         |len: usize, least: usize| len >= least && matches!(rest[len..], [b';', ..] | [b'\x1e', b';', ..]);
-    let is_probe = || is_serial(hexadecimal, 20) && !name.contains(&b' ');
+    // Without the separator a name of several words is a text.
+    let is_probe = || is_serial(hexadecimal, 20) && (name.len() < end || !name.contains(&b' '));
     (is_name && (is_serial(digits, 10) || is_probe()))
         .then(|| Parsed { host: Some(name), ..Parsed::new(rule_of(form), rest) })
 }

@@ -511,7 +511,7 @@ fn clock_start(text: &[u8], at: usize) -> Option<usize> {
         _ => {
             // MariaDB fills the hour with a space, Gin puts a dash between spaces, Kibana another sign.
             let at = spaces(text, at)?;
-            Some(if matches!(text.get(at..at + 2), Some(b"- " | b"@ ")) { at + 2 } else { at })
+            Some(if matches!(text.get(at..at + 2), Some(b"- " | b"@ " | b": ")) { at + 2 } else { at })
         }
     }
 }

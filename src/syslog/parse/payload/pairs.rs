@@ -131,7 +131,7 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
             b"NodeId" => engine = engine.or(Some(value).filter(|id| host::is_address(id))),
             b"devname" | b"device_name" | b"dname" => found.host = found.host.or_else(|| name_of(value)),
             b"id" => firewall |= value == b"firewall",
-            b"pri" => rated = true,
+            b"pri" | b"PRI" => rated = true,
             b"sn" | b"startime" => firewall = true,
             b"hostname" | b"orig" | b"ManagerName" if bars => {
                 found.host = found.host.or_else(|| name_of(value));
@@ -141,10 +141,10 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
                 found.when = stamp(&value[6..]);
                 found.host = found.host.or(node);
             }
-            b"fw" => wall = wall.or(Some(value)),
+            b"fw" | b"FW" => wall = wall.or(Some(value)),
             b"date" | b"Date" => date = date.or(Some(value)),
             // Without quotes its own spaces end it too early for a timestamp, not for a time of day.
-            b"time" | b"Time" if time.is_none() => {
+            b"time" | b"Time" | b"TIME" if time.is_none() => {
                 time = Some(value);
                 whole = stamp(pairs.value);
             }
@@ -164,7 +164,7 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
         }
     }
     // WebTrends' format, which gateways of all kinds speak, begins with `id=` and has a time and `pri=`.
-    if firewall || body.starts_with(b"id=") && rated && time.is_some() {
+    if firewall || (body.starts_with(b"id=") || body.starts_with(b"ID=")) && rated && time.is_some() {
         found.host = found.host.or(wall);
     }
     if body.starts_with(b"Timestamp=") {

@@ -172,8 +172,8 @@ fn lights_out(text: &[u8]) -> Option<Scanned<'_>> {
 }
 
 /// A day of the week, a date and a time of day at the end of a text, as home gateways of Netgear have it:
-/// `[event] text, Tuesday, November 24, 2026 09:31:07`; or a time in parentheses, as routers of Yamaha have it:
-/// `[INSPECT] text (2026/11/24 09:31:07)`. Other texts end with other things' times.
+/// `[event] text, Tuesday, November 24, 2026 09:31:07`. Other texts end with other things' times; the one in parentheses of
+/// Yamaha's routers is that of a session's beginning.
 fn at_the_end(text: &[u8]) -> Option<When<'_>> {
     /// The longest of them.
     const MAX_BYTES: usize = 48;
@@ -183,14 +183,6 @@ fn at_the_end(text: &[u8]) -> Option<When<'_>> {
     let end = &text[text.len().saturating_sub(MAX_BYTES)..];
     if !text.starts_with(b"[") {
         return None;
-    }
-    if text.starts_with(b"[INSPECT] ")
-        && let Some(inner) = end.strip_suffix(b")").and_then(|end| end.rsplit(|&byte| byte == b'(').next())
-        && let Some(found) = scan::scan(inner)
-        && found.len == inner.len()
-        && found.form != Form::Epoch
-    {
-        return Some(found.when);
     }
     let at = memchr::memmem::rfind(end, DAY)?;
     let date = &end[at + DAY.len()..];

@@ -9,6 +9,10 @@ pub(super) fn offset(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
     match text.first()? {
         b'Z' if !text.get(1).is_some_and(u8::is_ascii_alphanumeric) => Some((Zone::Offset(0), 1, true)),
         b'z' if !text.get(1).is_some_and(u8::is_ascii_alphanumeric) => Some((Zone::Offset(0), 1, false)),
+        // Check Point's export puts a dash in front of a negative offset.
+        b'-' if text.get(1) == Some(&b'-') && text.get(2).is_some_and(u8::is_ascii_digit) => {
+            offset(&text[1..]).map(|(zone, len, _)| (zone, len + 1, false))
+        }
         sign @ (b'+' | b'-') => {
             let digits = leading_digits(&text[1..]);
             let (hours, minutes, len, exact) = match digits {
