@@ -273,8 +273,12 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
 
 /// `192-0-2-1`, as providers name hosts.
 fn is_dashed_address(word: &[u8]) -> bool {
-    let is_part = |part: &[u8]| (1..=3).contains(&part.len()) && part.iter().all(u8::is_ascii_digit);
-    word.split(|&byte| byte == b'-').count() == 4 && word.split(|&byte| byte == b'-').all(is_part)
+    // Shelves, slots and ports are written so too, with fewer digits.
+    const LEAST_DIGITS: usize = 8;
+    let part = |part: &[u8]| std::str::from_utf8(part).ok()?.parse::<u8>().ok();
+    let mut parts = word.split(|&byte| byte == b'-').map(part);
+    let is_one = [(); 4].iter().all(|()| parts.next().flatten().is_some()) && parts.next().is_none();
+    is_one && word.len() - 3 >= LEAST_DIGITS
 }
 
 /// Whether this is an event in capitals with an underscore, and an interface's name behind a point: names of hosts have

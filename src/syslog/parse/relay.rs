@@ -32,14 +32,14 @@ pub fn relayed<'a>(text: &'a [u8], relay: Option<&[u8]>) -> Option<Parsed<'a>> {
     let scanned = scan::scan(text)?;
     let inner = header(text, &scanned, Place::Inner)?;
     // A relay that names an address puts it in front of all that comes, with or without a TAG. So do those that name
-    // themselves as the origin does, or where the origin's time has its offset, or has PRI in front of it, which texts
-    // do not begin with.
+    // themselves as the origin does, or where the origin's time has its offset, or has PRI in front of it and an address
+    // behind it, which texts do not begin with.
     let is_offset = matches!(scanned.when, When::Civil(Stamp { zone: Zone::Offset(_), .. }));
     let is_name = |name: &[u8]| {
         let is_address = relay.is_some_and(host::is_address);
         let form = matches!(scanned.form, Form::Bsd | Form::Rfc3339);
-        let is_header = is_offset || form && (is_address || has_pri);
-        relay == Some(name) || host::is_no_word(name) && is_header
+        let is_own = has_pri && host::is_address(name) && !inner.body.starts_with(b"->");
+        relay == Some(name) || host::is_no_word(name) && (is_offset || form && (is_address || is_own))
     };
     let complete = inner
         .host
@@ -77,23 +77,33 @@ pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
     Some(Parsed { host: inner.host.or(Some(address)), ..inner })
 }
 
-/// A header, its host and its TAG, behind the address in brackets that a relay received it from.
+/// A header, its host and its TAG, behind the address in brackets that a relay received it from. A client's address
+/// stands so too, in front of a time and a user's or a thread's name.
 pub fn behind_fromhost(text: &[u8]) -> Option<Parsed<'_>> {
     let (first, behind) = word(text);
-    enclosed(first).filter(|address| host::is_address(address))?;
-    relayed(skip_spaces(behind), None).filter(|inner| inner.tag.is_some())
+    let address = enclosed(first).filter(|address| host::is_address(address))?;
+    let message = skip_spaces(behind);
+    scan::scan(message).filter(|scanned| scanned.form == Form::Bsd)?;
+    let inner = relayed(message, None)?;
+    let name = inner.host?;
+    let has_process = || inner.proc_id.is_some_and(|process| process.iter().all(u8::is_ascii_digit));
+    let is_name = name == address || host::is_no_word(name) && !name.contains(&b'@') || has_process();
+    (inner.tag.is_some() && is_name).then_some(inner)
 }
 
-/// A message with PRI that is nothing but a payload, behind a relay's header: the device that it names, or the host that
-/// the relay says, and its own time where it has one.
+/// A message with PRI that is nothing but CEF, LEEF or a device's own pairs, behind a relay's header: the device that it
+/// names, or the host that the relay says; and the time of the pairs. Objects and other pairs may be of somebody else.
 pub fn payload<'a>(text: &'a [u8], name: &'a [u8]) -> Option<Parsed<'a>> {
     let inner = pri::take(text);
-    if !text.starts_with(b"<") || !inner.sent {
+    let is_pairs = payload::is_device_pairs(inner.text) || inner.text.starts_with(b"logver=");
+    if !text.starts_with(b"<") || !inner.sent || !(is_pairs || tag::is_payload(inner.text)) {
         return None;
     }
     let parsed = payload::bare(inner.text)?;
     let (host, when) = payload::named(inner.text);
-    Some(Parsed { rule: "relayed", host: host.or(Some(name)), when: when.unwrap_or(When::Missing), ..parsed })
+    let host = host.filter(|host| *host != b"0.0.0.0" && !host.eq_ignore_ascii_case(b"unknown"));
+    let when = when.filter(|_| is_pairs).unwrap_or(When::Missing);
+    Some(Parsed { rule: "relayed", host: host.or(Some(name)), when, ..parsed })
 }
 
 /// A message with PRI, timestamp and TAG, and without a host, behind a relay's header: its own time, and the host that

@@ -212,7 +212,7 @@ fn is_logger(text: &[u8]) -> bool {
 }
 
 /// Whether this is a thread of one of Java's pools: `http-nio-8080-exec-14`, `pool-1-thread-2`.
-fn is_thread(name: &[u8]) -> bool {
+pub(super) fn is_thread(name: &[u8]) -> bool {
     let Some(at) = memchr::memrchr(b'-', name) else { return false };
     let (pool, number) = (&name[..at], &name[at + 1..]);
     (pool.ends_with(b"-exec") || pool.ends_with(b"-thread"))
@@ -469,9 +469,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if has_words && place == Place::First && host::is_hardware_address(first) {
         return behind_host(first, behind, rule_of(form), place);
     }
-    // A name with the hardware address behind a dash.
-    if has_words
-        && place == Place::First
+    // A name with the hardware address behind a dash, and a TAG; a client's has a text behind it.
+    if place == Place::First
+        && tag::scan(skip_spaces(behind)).is_some()
         && let Some(at) = first.len().checked_sub(HARDWARE_ADDRESS_BYTES + 1)
         && first[at] == b'-'
         && host::is_hardware_address(&first[at + 1..])

@@ -353,6 +353,15 @@ fn behind_thousandths_a_name_with_a_point_is_a_host_and_a_threads_is_none() {
     assert_eq!(host("http-nio-8080-exec-14 WARN anonymous"), None);
 }
 
+/// Behind a relay's name, PRI and a time the first word may be the text's.
+#[test]
+fn a_text_without_a_tag_behind_a_relays_name_leaves_the_host_to_the_relay() {
+    for first in ["eth0 link down", "user1 logged in from 192.0.2.4", "192.0.2.4 -> 192.0.2.5 denied"] {
+        let raw = format!("<134>Nov  5 08:00:02 gw-1 <13>Nov  5 08:00:01 {first}");
+        assert_eq!(parse(raw.as_bytes()).host.map(text), Some("gw-1"), "{raw}");
+    }
+}
+
 /// A rule that hands a text on without its place being told would be asked once for each header in a datagram of 64 KiB.
 #[test]
 fn headers_that_stand_behind_one_another_are_not_followed_for_ever() {

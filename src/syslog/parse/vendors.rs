@@ -104,7 +104,7 @@ pub fn service_set(text: &[u8], form: Form) -> Option<Parsed<'_>> {
     let set = memchr::memchr(b'{', first)?;
     let service = set + memchr::memmem::find(&first[set..], b"}[")?;
     let program = first[service + 2..].strip_suffix(b"]:").filter(|name| host::is_host(name))?;
-    let host = Some(&first[..set]).filter(|name| host::is_host(name))?;
+    let host = Some(&first[..set]).filter(|name| host::is_host(name) && host::is_no_word(name))?;
     let mut parsed = Parsed { host: Some(host), ..Parsed::new(rule_of(form), text) };
     let body = without_space(rest);
     parsed.set_tag(Tag { text: program, app: program, proc_id: None, body, colon: true });
@@ -121,6 +121,7 @@ pub fn microcontroller<'a>(first: &'a [u8], behind: &'a [u8], form: Form) -> Opt
     let is_one = is_core
         && (is_level(level) || is_level_in_capitals(level))
         && host::is_host(name)
+        && name.iter().any(|byte| byte.is_ascii_digit() || *byte == b'-')
         && millis.len() > 1
         && millis[1..].iter().all(u8::is_ascii_digit);
     is_one.then(|| Parsed { host: Some(name), ..Parsed::new(rule_of(form), without_space(behind)) })

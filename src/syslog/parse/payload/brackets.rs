@@ -3,7 +3,7 @@
 use super::pairs::{is_key_value, key_value};
 use super::{Found, stamp};
 use crate::syslog::parse::level::{is_level, is_level_in_capitals};
-use crate::syslog::parse::rfc3164::enclosed;
+use crate::syslog::parse::rfc3164::{enclosed, is_thread};
 use crate::syslog::parse::{host, leading_digits, without_space, word};
 use crate::syslog::time::scan;
 
@@ -28,13 +28,15 @@ fn xapi(body: &[u8]) -> Option<Found<'_>> {
     /// The level, the host and the thread.
     const MAX_BYTES: usize = 128;
     let start = &body[..body.len().min(MAX_BYTES)];
-    let mut columns = start.strip_prefix(b"[")?.splitn(4, |&byte| byte == b'|');
+    let inner = start.strip_prefix(b"[")?;
+    let mut columns = inner[..memchr::memchr(b']', inner)?].split(|&byte| byte == b'|');
     columns.next().filter(|level| is_level(level.trim_ascii()))?;
     let name = columns.next()?;
     let thread = columns.next()?.trim_ascii();
-    columns.next()?;
-    let is_thread = leading_digits(thread) > 0 && host::is_host(name) && host::is_no_word(name);
-    is_thread.then_some(Found { host: Some(name), when: None })
+    let has_module = columns.next().is_some() && columns.next().is_some() && columns.next().is_none();
+    let is_one = has_module && !thread.is_empty() && leading_digits(thread) == thread.len();
+    let is_name = host::is_host(name) && host::is_no_word(name) && !host::is_address(name);
+    (is_one && is_name && !is_thread(name)).then_some(Found { host: Some(name), when: None })
 }
 
 /// Unified Communications Manager's `[NodeID=name]` among the `[Key=value]` in front of an alarm's text.

@@ -68,8 +68,9 @@ impl<'a> Names<'a> {
             // As an object of its own a device with a host's name or an address is one that a sensor watches.
             (1, _, b"devicehostname") => &mut self.device,
             (_, _, name) if is_device(name) => &mut self.device,
-            // A sensor's own name, whatever connection it tells of. Quantities that are measured have words for names.
-            (_, _, b"sensorname") | (1, _, b"sensor") if host::is_no_word(member.value) => &mut self.own,
+            // Quantities that are measured have words for names.
+            (_, _, b"sensorname") if host::is_no_word(member.value) => &mut self.own,
+            (1, _, b"sensor") if host::is_no_word(member.value) => &mut self.device,
             (_, _, name) if is_machine(name) => &mut self.machine,
             (1, _, name) if is_address(name) => &mut self.address,
             (1, _, b"host" | b"logsource") => &mut self.host,
@@ -176,7 +177,7 @@ fn is_machine(name: &[u8]) -> bool {
 
 /// Addresses of a device that documents no name.
 fn is_address(name: &[u8]) -> bool {
-    matches!(name, b"deviceaddress" | b"deviceip" | b"devip" | b"dvc")
+    matches!(name, b"deviceaddress" | b"deviceip" | b"devip" | b"dvc" | b"headendaddr")
 }
 
 /// What a key says of the object. A `path` is a file's, and no sign of a request.

@@ -141,7 +141,9 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
                 found.when = stamp(&value[6..]);
                 found.host = found.host.or(node);
             }
-            b"fw" | b"FW" => wall = wall.or(Some(value)),
+            b"fw" => wall = wall.or(Some(value)),
+            // In capitals it is the version of somebody's firmware as well.
+            b"FW" if host::is_address(value) || !value.contains(&b'.') => wall = wall.or(Some(value)),
             b"date" | b"Date" => date = date.or(Some(value)),
             // Without quotes its own spaces end it too early for a timestamp, not for a time of day.
             b"time" | b"Time" | b"TIME" if time.is_none() => {
@@ -164,7 +166,7 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
         }
     }
     // WebTrends' format, which gateways of all kinds speak, begins with `id=` and has a time and `pri=`.
-    if firewall || (body.starts_with(b"id=") || body.starts_with(b"ID=")) && rated && time.is_some() {
+    if firewall || (body.starts_with(b"id=") || body.starts_with(b"ID=\"")) && rated && time.is_some() {
         found.host = found.host.or(wall);
     }
     if body.starts_with(b"Timestamp=") {

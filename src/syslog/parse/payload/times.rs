@@ -117,6 +117,9 @@ fn among_brackets(text: &[u8]) -> Option<Scanned<'_>> {
         if found.is_some() {
             return found;
         }
+        if close > 0 && rest.len() < text.len() {
+            return None;
+        }
         rest = without_space(&inner[close + 1..]);
     }
     None
@@ -135,18 +138,14 @@ fn of_swift(text: &[u8]) -> Option<Scanned<'_>> {
 }
 
 /// The time of a log line behind its program's name, where a process and a level in capitals follow it,
-/// `nova-compute 2026-11-24 09:31:07.110 2733 INFO nova.compute text`; or the seconds, a level and a category.
+/// `nova-compute 2026-11-24 09:31:07.110 2733 INFO nova.compute text`.
 fn behind_program<'a>(name: &[u8], text: &'a [u8]) -> Option<Scanned<'a>> {
     let found = scan::scan(text).filter(|_| host::is_host(name))?;
     let behind = text[found.len..].strip_prefix(b" ")?;
     let process = leading_digits(behind);
-    let (level, rest) = word(behind[process..].strip_prefix(b" ").filter(|_| process > 0).unwrap_or(behind));
-    let is_log = match found.form {
-        // log4cpp's category has a colon between blanks behind it; other numbers are not times.
-        Form::Epoch => process == 0 && word(without_space(rest)).1.starts_with(b" : "),
-        _ => process > 0,
-    };
-    (is_log && level.iter().all(u8::is_ascii_uppercase) && is_level_in_capitals(level)).then_some(found)
+    let (level, _) = word(behind[process..].strip_prefix(b" ").filter(|_| process > 0)?);
+    (found.form != Form::Epoch && level.iter().all(u8::is_ascii_uppercase) && is_level_in_capitals(level))
+        .then_some(found)
 }
 
 /// A time behind a number of ten digits and two others, which the name of a log may precede:

@@ -10,7 +10,11 @@ pub(super) fn offset(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
         b'Z' if !text.get(1).is_some_and(u8::is_ascii_alphanumeric) => Some((Zone::Offset(0), 1, true)),
         b'z' if !text.get(1).is_some_and(u8::is_ascii_alphanumeric) => Some((Zone::Offset(0), 1, false)),
         // Check Point's export puts a dash in front of a negative offset.
-        b'-' if text.get(1) == Some(&b'-') && text.get(2).is_some_and(u8::is_ascii_digit) => {
+        b'-' if matches!(
+            text,
+            [b'-', b'-', b'0'..=b'9', b':', ..] | [b'-', b'-', b'0'..=b'9', b'0'..=b'9', b':', ..]
+        ) =>
+        {
             offset(&text[1..]).map(|(zone, len, _)| (zone, len + 1, false))
         }
         sign @ (b'+' | b'-') => {
@@ -89,7 +93,10 @@ pub(super) fn glued(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
 pub(super) fn in_parentheses(text: &[u8]) -> Option<(Zone<'_>, usize)> {
     const START: &[u8] = b"(GMT ";
     let (zone, len, _) = offset(text.strip_prefix(START)?.split(|&byte| byte == b')').next()?)?;
-    (text.get(START.len() + len) == Some(&b')')).then_some((zone, START.len() + len + 1))
+    let end = START.len() + len;
+    let is_one = zone != Zone::Offset(NO_OFFSET) && zone != Zone::Offset(-NO_OFFSET);
+    let ends = matches!(text.get(end + 1), None | Some(b' ' | b':'));
+    (is_one && ends && text.get(end) == Some(&b')')).then_some((zone, end + 1))
 }
 
 /// An abbreviation in capitals, `UTC+2`, `GMT-05:00`, `TZ-6`.
