@@ -80,6 +80,9 @@ pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
 /// A header, its host and its TAG, behind the address in brackets that a relay received it from. A client's address
 /// stands so too, in front of a time and a user's or a thread's name.
 pub fn behind_fromhost(text: &[u8]) -> Option<Parsed<'_>> {
+    if !text.starts_with(b"[") {
+        return None;
+    }
     let (first, behind) = word(text);
     let address = enclosed(first).filter(|address| host::is_address(address))?;
     let message = skip_spaces(behind);
@@ -94,9 +97,12 @@ pub fn behind_fromhost(text: &[u8]) -> Option<Parsed<'_>> {
 /// A message with PRI that is nothing but CEF, LEEF or a device's own pairs, behind a relay's header: the device that it
 /// names, or the host that the relay says; and the time of the pairs. Objects and other pairs may be of somebody else.
 pub fn payload<'a>(text: &'a [u8], name: &'a [u8]) -> Option<Parsed<'a>> {
+    if !text.starts_with(b"<") {
+        return None;
+    }
     let inner = pri::take(text);
     let is_pairs = payload::is_device_pairs(inner.text) || inner.text.starts_with(b"logver=");
-    if !text.starts_with(b"<") || !inner.sent || !(is_pairs || tag::is_payload(inner.text)) {
+    if !inner.sent || !(is_pairs || tag::is_payload(inner.text)) {
         return None;
     }
     let parsed = payload::bare(inner.text)?;

@@ -63,8 +63,8 @@ fn radware(body: &[u8]) -> Option<&[u8]> {
     host::is_address(without_space(behind)).then_some(name)
 }
 
-/// SECUI: `[event] [address] time` or `[event] [name] time,`, where it is the device's. In front of other texts an address
-/// may be anybody's.
+/// SECUI: `[event] [address] time` or `[event] [name] time,`, where it is the device's. In front of other texts an
+/// address may be anybody's.
 fn addressed_event(body: &[u8]) -> Option<Found<'_>> {
     let (event, rest) = word(body);
     let (address, rest) = word(without_space(rest));

@@ -278,7 +278,8 @@ pub fn is_device_pairs(text: &[u8]) -> bool {
     FIRST.iter().any(|start| text.starts_with(start))
 }
 
-/// `CloudGen` Firewall of Barracuda: a level, its name and what it did with a colon behind it, where the TAG is the log's name.
+/// `CloudGen` Firewall of Barracuda: a level, its name and what it did with a colon behind it, where the TAG is the
+/// log's name.
 fn box_log<'a>(app: &[u8], body: &'a [u8]) -> Option<&'a [u8]> {
     if app != b"box_Firewall_Activity" {
         return None;

@@ -140,6 +140,9 @@ fn of_swift(text: &[u8]) -> Option<Scanned<'_>> {
 /// The time of a log line behind its program's name, where a process and a level in capitals follow it,
 /// `nova-compute 2026-11-24 09:31:07.110 2733 INFO nova.compute text`.
 fn behind_program<'a>(name: &[u8], text: &'a [u8]) -> Option<Scanned<'a>> {
+    if !text.first().is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
     let found = scan::scan(text).filter(|_| host::is_host(name))?;
     let behind = text[found.len..].strip_prefix(b" ")?;
     let process = leading_digits(behind);
