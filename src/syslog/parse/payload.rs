@@ -181,12 +181,14 @@ fn leveled_object(body: &[u8]) -> Option<Found<'_>> {
     let (_, rest) = super::word(body);
     let (level, object) = super::word(super::without_space(rest));
     let object = object.strip_prefix(b" ").filter(|object| object.starts_with(b"{\""))?;
+    if !level.iter().all(u8::is_ascii_uppercase) || !level::is_level_in_capitals(level) {
+        return None;
+    }
     let found = json::object(object);
     let has = |key| memchr::memmem::find(object, key).is_some();
     // Other loggers' objects are of what happened, which may be another system's.
     let host = found.host.filter(|_| has(b"\"logtype\"") && has(b"\"node_id\""));
-    let is_capital = level.iter().all(u8::is_ascii_uppercase) && level::is_level_in_capitals(level);
-    is_capital.then_some(Found { host, ..found })
+    Some(Found { host, ..found })
 }
 
 /// A JSON object behind a program's name or a type's, a firewall's pairs behind a type's, or pairs in quotes behind two

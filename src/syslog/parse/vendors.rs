@@ -64,7 +64,7 @@ pub fn in_brackets(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> 
         && name.iter().any(u8::is_ascii_digit)
         && let (component, _) = word(skip_spaces(rest))
         && let Some(process) = enclosed(second).filter(|name| name.iter().all(u8::is_ascii_lowercase))
-        && (is_numbered(name)
+        && (is_gateway_model(name)
             || enclosed(component)
                 .is_some_and(|name| name.iter().all(u8::is_ascii_uppercase) && !is_level_in_capitals(name)))
     {
@@ -83,7 +83,7 @@ pub fn glued_brackets(text: &[u8], form: Form) -> Option<Parsed<'_>> {
     const MAX_BYTES: usize = 96;
     let (brackets, rest) = word(&text[..text.len().min(MAX_BYTES)]);
     let mut names = brackets.strip_prefix(b"[")?.strip_suffix(b"]")?.split(|&byte| byte == b']');
-    let model = names.next().filter(|name| is_numbered(name) && host::is_host(name))?;
+    let model = names.next().filter(|name| is_gateway_model(name) && host::is_host(name))?;
     let mut inner =
         || names.next()?.strip_prefix(b"[").filter(|name| name.iter().all(u8::is_ascii_alphabetic));
     let process = inner()?;
@@ -128,7 +128,7 @@ pub fn microcontroller<'a>(first: &'a [u8], behind: &'a [u8], form: Form) -> Opt
 }
 
 /// A model of Netgear's or D-Link's with that software: `FVS338`, `FVS336GV2`, `DSR500`.
-fn is_numbered(name: &[u8]) -> bool {
+fn is_gateway_model(name: &[u8]) -> bool {
     const SERIES: [&[u8]; 4] = [b"FVS", b"FVG", b"FVX", b"DSR"];
     (6..=10).contains(&name.len())
         && SERIES.contains(&&name[..3])
