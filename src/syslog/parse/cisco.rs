@@ -178,16 +178,17 @@ fn part<'a>(text: &'a [u8], prefix: &mut Prefix<'a>) -> Option<&'a [u8]> {
                 return Some(&text[len..]);
             }
             let (name, rest) = word(text);
-            // A line card and its slot: `CLC 6/0:`.
-            if prefix.certain
-                && !name.is_empty()
-                && name.iter().all(u8::is_ascii_uppercase)
-                && let (slot, rest) = word(without_space(rest))
-                && let Some(slot) = slot.strip_suffix(b":")
-                && slot.contains(&b'/')
-                && slot.iter().all(|byte| byte.is_ascii_digit() || *byte == b'/')
-            {
-                return Some(rest);
+            // A line card and its slot: `CLC 6/0:`, `SLOT 3:` glued to what follows.
+            if prefix.certain && !name.is_empty() && name.iter().all(u8::is_ascii_uppercase) {
+                let slot = without_space(rest);
+                let len = slot.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'/').count();
+                if let Some(rest) = slot[len..].strip_prefix(b":")
+                    && (slot[..len].contains(&b'/') && rest.starts_with(b" ")
+                        || len > 0 && tag::mnemonic(skip_spaces(rest)).is_some()
+                        || len > 0 && moment(skip_spaces(rest), &mut Prefix::default()).is_some())
+                {
+                    return Some(rest);
+                }
             }
             // What an empty or broken identifier leaves behind the sequence number.
             if prefix.certain && name.ends_with(b":") && !name.iter().any(u8::is_ascii_alphanumeric) {
