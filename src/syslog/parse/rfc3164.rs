@@ -58,7 +58,7 @@ pub fn parse(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         return header(text, &scanned, place);
     }
     // Clavister and others put the timestamp in brackets.
-    if let [open @ (b'[' | b'(' | b'{' | b'"' | b'\''), inner @ ..] = text
+    if let [open @ (b'[' | b'(' | b'{' | b'<' | b'"' | b'\''), inner @ ..] = text
         && let Some(close) = memchr::memchr(closing(*open), &inner[..inner.len().min(MAX_TIME_BYTES)])
         && let Some(scanned) = scan::scan(&inner[..close])
         && scanned.len == close
@@ -109,6 +109,7 @@ fn closing(open: u8) -> u8 {
         b'[' => b']',
         b'(' => b')',
         b'{' => b'}',
+        b'<' => b'>',
         other => other,
     }
 }
