@@ -105,6 +105,11 @@ fn is_no_number(name: &[u8]) -> bool {
     name.first().is_some_and(u8::is_ascii_alphabetic) || is_address(name)
 }
 
+/// The name in the object that Logstash puts in the place of a host of the Elastic Common Schema: `{"name":"web-1"}`.
+pub fn of_object(word: &[u8]) -> Option<&[u8]> {
+    word.strip_prefix(br#"{"name":""#)?.strip_suffix(br#""}"#).filter(|name| is_host(name))
+}
+
 /// `aa:bb:cc:dd:ee:ff`.
 pub fn is_hardware_address(word: &[u8]) -> bool {
     let is_pair = |pair: &[u8]| pair.len() == 2 && pair.iter().all(u8::is_ascii_hexdigit);

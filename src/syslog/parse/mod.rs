@@ -169,18 +169,23 @@ fn header(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
 /// are theirs.
 fn known(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     if let Some(parsed) = rfc5424::parse(text) {
-        // A relay that took the message for text, and had nothing else to say of it; with PRI in front the text is no
-        // program's whatever the relay says in STRUCTURED-DATA.
-        let is_bare = parsed.app.is_none() && parsed.structured_data.is_none();
+        // A relay that took the message for text, and had nothing else to say of it. What names a program says what is
+        // its text.
         let inner = match parsed.body.first() {
-            Some(b'<') if parsed.app.is_none() => relay::wrapped(parsed.body),
-            Some(b'A'..=b'Z') if is_bare => relay::unread(parsed.body),
-            _ => None,
+            _ if parsed.app.is_some() => None,
+            Some(b'A'..=b'Z') if parsed.structured_data.is_none() => relay::unread(parsed.body),
+            _ => relay::carried(&parsed),
         };
         return inner.or(Some(parsed));
     }
-    let read = rfc3164::parse(text, has_pri);
+    let read = dated(text, has_pri);
     if read.is_some() { read } else { headless(text, has_pri) }
+}
+
+/// What begins with a timestamp, or the message that its text is.
+fn dated(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
+    let parsed = rfc3164::parse(text, has_pri)?;
+    relay::carried(&parsed).or(Some(parsed))
 }
 
 /// The rules for messages that do not begin with a timestamp.

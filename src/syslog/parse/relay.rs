@@ -7,7 +7,10 @@
 use super::content::{is_own_word, set_tag};
 use super::level::{LEVELS, is_level_in_capitals};
 use super::rfc3164::{Place, enclosed, header};
-use super::{Parsed, devices, host, payload, pri, rfc5424, skip_spaces, tag, without_space, word};
+use super::{
+    Parsed, cisco, devices, host, leading_digits, payload, pri, rfc5424, skip_spaces, tag, without_space,
+    word,
+};
 use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
 
@@ -45,6 +48,52 @@ pub fn relayed<'a>(text: &'a [u8], relay: Option<&[u8]>) -> Option<Parsed<'a>> {
         .host
         .is_some_and(|name| inner.tag.is_some() || payload::is_payload(inner.body) || is_name(name));
     complete.then(|| Parsed { rule: if inner.rule == "cisco" { "cisco" } else { "relayed" }, ..inner })
+}
+
+/// A whole message as the text of another that has been read: with PRI in front, also behind an octet count that a
+/// receiver of lines took for text, or with the same host once more behind a timestamp. With these a text is no program's,
+/// whatever TAG the relay gives it (Logstash's `LOGSTASH[-]: `, rsyslog's for a file that it reads); but a process quotes.
+pub fn carried<'a>(outer: &Parsed<'a>) -> Option<Parsed<'a>> {
+    let is_header = |text: &[u8]| match text {
+        // `<13>`, `Nov  5 08:00:01`, `2026-11-05T08:00:01`.
+        [b'<', b'0'..=b'9', ..]
+        | [_, _, _, b' ', _, _, b' ', _, _, b':', ..]
+        | [_, _, _, _, b'-', _, _, b'-', _, _, b'T', _, _, b':', ..] => true,
+        [b'1'..=b'9', ..] => without_count(text).is_some(),
+        _ => false,
+    };
+    if is_header(outer.body) { inside(outer) } else { None }
+}
+
+#[cold]
+fn inside<'a>(outer: &Parsed<'a>) -> Option<Parsed<'a>> {
+    // Relays name no process.
+    if outer.proc_id.is_some_and(|process| process.iter().all(u8::is_ascii_digit)) {
+        return None;
+    }
+    let text = without_count(outer.body).unwrap_or(outer.body);
+    if !text.starts_with(b"<") {
+        let name = outer.host.filter(|_| outer.app.is_some())?;
+        return relayed(text, None).filter(|inner| inner.host == Some(name) && inner.tag.is_some());
+    }
+    let message = pri::take(text);
+    if !message.sent {
+        return None;
+    }
+    let untagged = outer.host.filter(|_| outer.app.is_none());
+    relayed(text, untagged)
+        .or_else(|| cisco::relayed(outer, message.text).filter(|inner| inner.when != When::Missing))
+        .or_else(|| dated(text).map(|inner| Parsed { host: outer.host, ..inner }))
+        .or_else(|| payload(text, outer.host?))
+}
+
+/// The message behind its octet count (RFC 6587, section 3.4.1), PRI and all.
+fn without_count(text: &[u8]) -> Option<&[u8]> {
+    /// Digits of the longest octet count.
+    const MAX_DIGITS: usize = 5;
+    let digits = leading_digits(&text[..text.len().min(MAX_DIGITS + 1)]);
+    let message = text[digits..].strip_prefix(b" ")?;
+    (digits > 0 && matches!(message, [b'<', b'0'..=b'9', ..])).then_some(message)
 }
 
 /// A whole message, PRI and all, as the text of another.

@@ -343,6 +343,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if host::is_address(inner) {
         return behind_host(inner, behind, rule_of(form), place);
     }
+    if let Some(name) = host::of_object(first) {
+        return behind_host(name, behind, rule_of(form), place);
+    }
     // A whole message behind a relay's timestamp.
     if place != Place::Inner
         && let Some(inner) = relay::wrapped(text)
@@ -541,11 +544,12 @@ fn behind_tab(text: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
 }
 
-/// The first word, which a tab ends as well, and what follows it.
+/// The first word, which a tab ends as well, also as rsyslog escapes it (`#011`), and what follows it.
 pub(super) fn column(text: &[u8]) -> (&[u8], &[u8]) {
     let (first, behind) = word(text);
-    match memchr::memchr(b'\t', first) {
-        Some(at) if at > 0 => (&first[..at], &text[at..]),
+    match memchr::memchr2(b'\t', b'#', first) {
+        Some(at) if at > 0 && first[at] == b'\t' => (&first[..at], &text[at..]),
+        Some(at) if at > 0 && first[at..].starts_with(b"#011") => (&first[..at], &text[at + 4..]),
         _ => (first, behind),
     }
 }

@@ -122,12 +122,14 @@ fn not_nil(field: &[u8]) -> Option<&[u8]> {
     (field != b"-").then_some(field)
 }
 
-/// An address without the port and the brackets that section 6.2.4 does not give it; any other field as it is.
+/// An address without the port and the brackets that section 6.2.4 does not give it, and a name without the object that
+/// holds it; any other field as it is.
 fn without_port(field: &[u8]) -> &[u8] {
     match field.first() {
         Some(b'0'..=b'9' | b'[') => {
             host::without_port(field).filter(|address| host::is_address(address)).unwrap_or(field)
         }
+        Some(b'{') => host::of_object(field).unwrap_or(field),
         _ => field,
     }
 }

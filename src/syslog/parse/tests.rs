@@ -259,6 +259,12 @@ fn part() -> impl Strategy<Value = String> {
         "192.0.2.7: ",
         "1 2026-11-05T08:00:01Z h - - - - Nov  5 08:00:01 ",
         "192.0.2.7 00:00:5e:00:53:01 SW-1 ",
+        "187 <134>1 ",
+        "h LOGSTASH[-]: <13>Nov  5 08:00:01 ",
+        "{\"name\":\"h\"} ",
+        "h#011",
+        "7: SLOT 3:",
+        "<2026.11.05 08:00:01>",
     ]);
     prop_oneof![8 => fixed.prop_map(str::to_owned), 1 => "[a-zA-Z0-9:\\[\\]<> .,-]{0,8}", 1 => "\\PC{0,4}"]
 }
@@ -268,7 +274,7 @@ type Rule = fn(&[u8], bool) -> Option<Parsed<'_>>;
 /// The rules in their order, as [`known`] tries them.
 const ORDER: [(&str, Rule); 15] = [
     ("rfc5424", |text, has_pri| rfc5424::parse(text).and_then(|_| known(text, has_pri))),
-    ("rfc3164", rfc3164::parse),
+    ("rfc3164", dated),
     ("cisco", |text, _| cisco::prefixed(text)),
     ("payload", |text, _| payload::bare(text)),
     ("undated", |text, _| devices::undated(text)),
@@ -365,7 +371,7 @@ fn a_text_without_a_tag_behind_a_relays_name_leaves_the_host_to_the_relay() {
 /// A rule that hands a text on without its place being told would be asked once for each header in a datagram of 64 KiB.
 #[test]
 fn headers_that_stand_behind_one_another_are_not_followed_for_ever() {
-    const HEADERS: [&str; 9] = [
+    const HEADERS: [&str; 11] = [
         "Nov  5 08:00:01 a-1, System: ",
         "Nov  5 08:00:01 a-1 ",
         "Nov  5 08:00:01 a-1 app: ",
@@ -375,6 +381,8 @@ fn headers_that_stand_behind_one_another_are_not_followed_for_ever() {
         "@1793865601 a-1 ",
         "1: a-1: Nov  5 08:00:01: ",
         "[192.0.2.5] 192.0.2.6 ",
+        "<13>Nov  5 08:00:01 a-1 LOGSTASH[-]: ",
+        "87 <13>1 2026-11-05T08:00:01Z a-1 - - - - ",
     ];
     for header in HEADERS {
         for first in ["<13>", "<13>Nov  5 08:00:01 ", "<13>Nov  5 08:00:01 relay "] {
