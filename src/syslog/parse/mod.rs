@@ -178,12 +178,12 @@ fn known(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         };
         return inner.or(Some(parsed));
     }
-    let read = dated(text, has_pri);
+    let read = timestamped(text, has_pri);
     if read.is_some() { read } else { headless(text, has_pri) }
 }
 
 /// What begins with a timestamp, or the message that its text is.
-fn dated(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
+fn timestamped(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     let parsed = rfc3164::parse(text, has_pri)?;
     relay::carried(&parsed).or(Some(parsed))
 }

@@ -6,7 +6,7 @@
 
 use super::content::{is_own_word, set_tag};
 use super::level::{LEVELS, is_level_in_capitals};
-use super::rfc3164::{Place, enclosed, header};
+use super::rfc3164::{self, Place, enclosed, header};
 use super::{
     Parsed, cisco, devices, host, leading_digits, payload, pri, rfc5424, skip_spaces, tag, without_space,
     word,
@@ -50,50 +50,32 @@ pub fn relayed<'a>(text: &'a [u8], relay: Option<&[u8]>) -> Option<Parsed<'a>> {
     complete.then(|| Parsed { rule: if inner.rule == "cisco" { "cisco" } else { "relayed" }, ..inner })
 }
 
-/// A whole message as the text of another that has been read: with PRI in front, also behind an octet count that a
-/// receiver of lines took for text, or with the same host once more behind a timestamp. With these a text is no program's,
-/// whatever TAG the relay gives it (Logstash's `LOGSTASH[-]: `, rsyslog's for a file that it reads); but a process quotes.
+/// A whole message, PRI and all, as the text of another that has been read, where that one names no program, or NILVALUE
+/// for its process, as Logstash does (`LOGSTASH[-]: <13>…`): other programs quote what they received. Also behind an octet
+/// count (RFC 6587, section 3.4.1) that a receiver of lines took for text.
 pub fn carried<'a>(outer: &Parsed<'a>) -> Option<Parsed<'a>> {
-    let is_header = |text: &[u8]| match text {
-        // `<13>`, `Nov  5 08:00:01`, `2026-11-05T08:00:01`.
-        [b'<', b'0'..=b'9', ..]
-        | [_, _, _, b' ', _, _, b' ', _, _, b':', ..]
-        | [_, _, _, _, b'-', _, _, b'-', _, _, b'T', _, _, b':', ..] => true,
-        [b'1'..=b'9', ..] => without_count(text).is_some(),
-        _ => false,
-    };
-    if is_header(outer.body) { inside(outer) } else { None }
+    match outer.body.first() {
+        Some(b'<' | b'1'..=b'9') if outer.app.is_none() || outer.proc_id == Some(b"-") => inside(outer),
+        _ => None,
+    }
 }
 
 #[cold]
 fn inside<'a>(outer: &Parsed<'a>) -> Option<Parsed<'a>> {
-    // Relays name no process.
-    if outer.proc_id.is_some_and(|process| process.iter().all(u8::is_ascii_digit)) {
-        return None;
-    }
-    let text = without_count(outer.body).unwrap_or(outer.body);
-    if !text.starts_with(b"<") {
-        let name = outer.host.filter(|_| outer.app.is_some())?;
-        return relayed(text, None).filter(|inner| inner.host == Some(name) && inner.tag.is_some());
-    }
+    let digits = leading_digits(outer.body);
+    let text = if digits > 0 { outer.body[digits..].strip_prefix(b" ")? } else { outer.body };
     let message = pri::take(text);
-    if !message.sent {
+    // Behind a TAG an impossible PRI is the program's own text.
+    let is_one = message.sent && (outer.app.is_none() || message.text == message.remainder);
+    if !text.starts_with(b"<") || !is_one {
         return None;
     }
-    let untagged = outer.host.filter(|_| outer.app.is_none());
-    relayed(text, untagged)
+    let inner = relayed(text, None)
         .or_else(|| cisco::relayed(outer, message.text).filter(|inner| inner.when != When::Missing))
         .or_else(|| dated(text).map(|inner| Parsed { host: outer.host, ..inner }))
-        .or_else(|| payload(text, outer.host?))
-}
-
-/// The message behind its octet count (RFC 6587, section 3.4.1), PRI and all.
-fn without_count(text: &[u8]) -> Option<&[u8]> {
-    /// Digits of the longest octet count.
-    const MAX_DIGITS: usize = 5;
-    let digits = leading_digits(&text[..text.len().min(MAX_DIGITS + 1)]);
-    let message = text[digits..].strip_prefix(b" ")?;
-    (digits > 0 && matches!(message, [b'<', b'0'..=b'9', ..])).then_some(message)
+        .or_else(|| payload(text, outer.host?))?;
+    let when = if inner.when == When::Missing { outer.when } else { inner.when };
+    Some(Parsed { when, ..inner })
 }
 
 /// A whole message, PRI and all, as the text of another.
@@ -256,7 +238,13 @@ pub fn noted(text: &[u8]) -> Option<Parsed<'_>> {
     if !host::is_address(address) || !message.starts_with(b"<") || !inner.sent {
         return None;
     }
-    let parsed = super::known(inner.text, true).unwrap_or_else(|| Parsed::new("relayed", inner.text));
+    // Not by the rule that leads here, which another note would lead here again.
+    let parsed = rfc5424::parse(inner.text)
+        .or_else(|| rfc3164::parse(inner.text, true))
+        .or_else(|| cisco::prefixed(inner.text))
+        .or_else(|| payload::bare(inner.text))
+        .or_else(|| super::tag_only(inner.text))
+        .unwrap_or_else(|| Parsed::new("relayed", inner.text));
     let when = if parsed.when == When::Missing { scanned.when } else { parsed.when };
     Some(Parsed { priority: inner.priority, host: parsed.host.or(Some(address)), when, ..parsed })
 }

@@ -57,11 +57,12 @@ pub fn parse(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         };
         return header(text, &scanned, place);
     }
-    // Clavister and others put the timestamp in brackets.
+    // Clavister and others put the timestamp in brackets, AirTight in angle ones in front of CEF.
     if let [open @ (b'[' | b'(' | b'{' | b'<' | b'"' | b'\''), inner @ ..] = text
         && let Some(close) = memchr::memchr(closing(*open), &inner[..inner.len().min(MAX_TIME_BYTES)])
         && let Some(scanned) = scan::scan(&inner[..close])
         && scanned.len == close
+        && (*open != b'<' || tag::is_payload(&inner[close + 1..]))
     {
         return bracketed(inner, &scanned);
     }
@@ -343,7 +344,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if host::is_address(inner) {
         return behind_host(inner, behind, rule_of(form), place);
     }
-    if let Some(name) = host::of_object(first) {
+    if let Some(name) = host::of_object(first)
+        && tag::scan(skip_spaces(behind)).is_some_and(|tag| tag.colon && !tag.text.contains(&b' '))
+    {
         return behind_host(name, behind, rule_of(form), place);
     }
     // A whole message behind a relay's timestamp.
@@ -544,13 +547,28 @@ fn behind_tab(text: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
 }
 
-/// The first word, which a tab ends as well, also as rsyslog escapes it (`#011`), and what follows it.
+/// The first word, which a tab ends as well, and what follows it. rsyslog escapes tabs, `#011`; a name may have these
+/// signs too, with other signs around them.
 pub(super) fn column(text: &[u8]) -> (&[u8], &[u8]) {
     let (first, behind) = word(text);
     match memchr::memchr2(b'\t', b'#', first) {
-        Some(at) if at > 0 && first[at] == b'\t' => (&first[..at], &text[at..]),
-        Some(at) if at > 0 && first[at..].starts_with(b"#011") => (&first[..at], &text[at + 4..]),
+        Some(at) if at > 0 => short_column(text, first, behind),
         _ => (first, behind),
+    }
+}
+
+#[cold]
+fn short_column<'a>(text: &'a [u8], first: &'a [u8], behind: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+    let end = memchr::memchr(b'\t', first).filter(|&at| at > 0);
+    let first = end.map_or(first, |at| &first[..at]);
+    let escaped = memchr::memmem::find(first, b"#011").filter(|&at| {
+        first.get(at + 4).is_some_and(u8::is_ascii_alphabetic)
+            && (host::is_address(&first[..at]) || host::is_no_word(&first[..at]))
+    });
+    match (escaped, end) {
+        (Some(at), _) => (&first[..at], &text[at + 4..]),
+        (None, Some(at)) => (first, &text[at..]),
+        (None, None) => (first, behind),
     }
 }
 

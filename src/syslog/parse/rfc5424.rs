@@ -79,7 +79,7 @@ pub fn parse(text: &[u8]) -> Option<Parsed<'_>> {
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     Some(Parsed {
         when,
-        host: not_nil(without_port(host)),
+        host: not_nil(bare(host)),
         app: not_nil(app),
         proc_id: not_nil(proc_id),
         structured_data,
@@ -122,9 +122,9 @@ fn not_nil(field: &[u8]) -> Option<&[u8]> {
     (field != b"-").then_some(field)
 }
 
-/// An address without the port and the brackets that section 6.2.4 does not give it, and a name without the object that
-/// holds it; any other field as it is.
-fn without_port(field: &[u8]) -> &[u8] {
+/// A HOSTNAME's address without the port and the brackets that section 6.2.4 does not give it, or its name without the
+/// object that holds it; any other field as it is.
+fn bare(field: &[u8]) -> &[u8] {
     match field.first() {
         Some(b'0'..=b'9' | b'[') => {
             host::without_port(field).filter(|address| host::is_address(address)).unwrap_or(field)

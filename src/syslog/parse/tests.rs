@@ -274,7 +274,7 @@ type Rule = fn(&[u8], bool) -> Option<Parsed<'_>>;
 /// The rules in their order, as [`known`] tries them.
 const ORDER: [(&str, Rule); 15] = [
     ("rfc5424", |text, has_pri| rfc5424::parse(text).and_then(|_| known(text, has_pri))),
-    ("rfc3164", dated),
+    ("rfc3164", timestamped),
     ("cisco", |text, _| cisco::prefixed(text)),
     ("payload", |text, _| payload::bare(text)),
     ("undated", |text, _| devices::undated(text)),
@@ -371,7 +371,7 @@ fn a_text_without_a_tag_behind_a_relays_name_leaves_the_host_to_the_relay() {
 /// A rule that hands a text on without its place being told would be asked once for each header in a datagram of 64 KiB.
 #[test]
 fn headers_that_stand_behind_one_another_are_not_followed_for_ever() {
-    const HEADERS: [&str; 11] = [
+    const HEADERS: [&str; 13] = [
         "Nov  5 08:00:01 a-1, System: ",
         "Nov  5 08:00:01 a-1 ",
         "Nov  5 08:00:01 a-1 app: ",
@@ -383,6 +383,8 @@ fn headers_that_stand_behind_one_another_are_not_followed_for_ever() {
         "[192.0.2.5] 192.0.2.6 ",
         "<13>Nov  5 08:00:01 a-1 LOGSTASH[-]: ",
         "87 <13>1 2026-11-05T08:00:01Z a-1 - - - - ",
+        "[1793865601 ip=::] <>",
+        "[2026-11-05 08:00:01 ip=::] <13>",
     ];
     for header in HEADERS {
         for first in ["<13>", "<13>Nov  5 08:00:01 ", "<13>Nov  5 08:00:01 relay "] {
