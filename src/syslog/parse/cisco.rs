@@ -41,6 +41,8 @@ enum Place {
     First,
     /// Behind a relay's timestamp and host.
     BehindHost,
+    /// Behind another of these headers and a name; no third one is looked for.
+    BehindHeader,
 }
 
 /// Reads a message that has something in front of its timestamp.
@@ -66,9 +68,8 @@ fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {
         rest = skip_spaces(rest);
         if let Some((when, behind)) = moment(rest, &mut prefix) {
             // A timestamp without anything in front of it belongs to other rules, unless a colon follows it.
-            let own =
-                prefix.parts > 0 || (place == Place::BehindHost && skip_spaces(behind).starts_with(b":"));
-            return own.then(|| finish(&prefix, when, behind)).flatten();
+            let own = prefix.parts > 0 || (place != Place::First && skip_spaces(behind).starts_with(b":"));
+            return own.then(|| finish(&prefix, when, behind, place)).flatten();
         }
         if let Some(found) = tag::mnemonic(rest) {
             if prefix.host.is_some_and(|name| !prefix.certain && !is_device(name)) {
@@ -331,7 +332,7 @@ fn uptime(text: &[u8]) -> Option<usize> {
 }
 
 /// What follows the timestamp.
-fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<Parsed<'a>> {
+fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8], place: Place) -> Option<Parsed<'a>> {
     let spaced = skip_spaces(behind);
     let mut parsed = if let Some(rest) = spaced.strip_prefix(b":") {
         Parsed { rule: "cisco", ..behind_colon(without_space(rest)) }
@@ -340,7 +341,8 @@ fn finish<'a>(prefix: &Prefix<'a>, when: When<'a>, behind: &'a [u8]) -> Option<P
         let (name, rest) = word(spaced);
         if host::is_host(name)
             && prefix.host.is_none()
-            && let Some(inner) = header(skip_spaces(rest), Place::BehindHost)
+            && place != Place::BehindHeader
+            && let Some(inner) = header(skip_spaces(rest), Place::BehindHeader)
         {
             let when = if inner.when == When::Missing { when } else { inner.when };
             return Some(Parsed { host: inner.host.or(Some(name)), when, ..inner });

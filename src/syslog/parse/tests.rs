@@ -95,6 +95,21 @@ proptest! {
         prop_assert!(chrono::DateTime::parse_from_rfc3339(&written(&parsed.when)).is_ok(), "{:?}", parsed.when);
     }
 
+    /// No rule leads back to itself as often as a message likes: half the stack of a thread of tokio's is enough for the
+    /// longest one.
+    #[test]
+    fn what_stands_behind_one_another_needs_little_stack(
+        first in prop::collection::vec(part(), 0..3),
+        parts in prop::collection::vec(part(), 1..5),
+    ) {
+        let repeated = parts.concat();
+        let times = (64 << 10) / repeated.len().max(1);
+        let raw = format!("<13>{}{}", first.concat(), repeated.repeat(times));
+        let thread = std::thread::Builder::new().stack_size(1 << 20);
+        let read = thread.spawn(move || parse(raw.as_bytes()).body.len() <= raw.len()).unwrap();
+        prop_assert!(read.join().unwrap());
+    }
+
     #[test]
     fn anything_at_all_is_read(raw in prop::collection::vec(any::<u8>(), 0..200)) {
         let parsed = parse(&raw);
