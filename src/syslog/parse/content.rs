@@ -80,7 +80,7 @@ pub(super) fn behind_host<'a>(
     if is_own_word(text) {
         return parsed;
     }
-    if let Some(rest) = devices::descriptor(text) {
+    if let Some((_, rest)) = devices::descriptor(text) {
         parsed.rule = "unifi";
         parsed.body = without_space(rest);
         text = skip_spaces(rest);

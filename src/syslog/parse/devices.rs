@@ -29,7 +29,7 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     if let Some(parsed) = named(name, skip_spaces(behind)) {
         return Some(parsed);
     }
-    let rest = descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?;
+    let (_, rest) = descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?;
     let mut parsed = Parsed { host: Some(name), ..Parsed::new("unifi", without_space(rest)) };
     set_tag(&mut parsed, rest);
     Some(parsed)
@@ -88,20 +88,20 @@ fn named<'a>(name: &'a [u8], text: &'a [u8]) -> Option<Parsed<'a>> {
     Some(parsed)
 }
 
-/// `UniFi`: `("model,mac,version")`, `model,mac,version:` or `mac,model-version:` before the TAG; says what follows it.
-pub fn descriptor(text: &[u8]) -> Option<&[u8]> {
+/// `UniFi`: `("model,mac,version")`, `model,mac,version:` or `mac,model-version:` before the TAG; says the address, which
+/// names the device where no host does, and what follows.
+pub fn descriptor(text: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     // Model, address and version have some tens of bytes.
     const MAX_BYTES: usize = 128;
     if let Some(inner) = text.strip_prefix(b"(\"") {
         let end = memchr::memchr(b')', &inner[..inner.len().min(MAX_BYTES)])?;
-        return inner[..end].ends_with(b"\"").then(|| &inner[end + 1..]);
+        let address = inner[..end].splitn(3, |&byte| byte == b',').nth(1).filter(|address| is_mac(address));
+        return inner[..end].ends_with(b"\"").then(|| (address, &inner[end + 1..]));
     }
     let (first, behind) = word(text);
     let mut parts = first.strip_suffix(b":")?[..].splitn(3, |&byte| byte == b',');
-    let has_address = match (parts.next()?, parts.next()?, parts.next()) {
-        (address, _, None) | (_, address, Some(_)) => is_mac(address),
-    };
-    (first.len() <= MAX_BYTES && has_address).then_some(behind)
+    let ((address, _, None) | (_, address, Some(_))) = (parts.next()?, parts.next()?, parts.next());
+    (first.len() <= MAX_BYTES && is_mac(address)).then_some((Some(address), behind))
 }
 
 /// ONTAP: `[node:event:severity]:` in place of a TAG, also with spaces and a process's name before the event; says the node

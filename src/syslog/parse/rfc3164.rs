@@ -299,8 +299,8 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if is_own_word(text) || is_restart(text) || payload::is_snare(text) {
         return Parsed::new("rfc3164-no-host", text);
     }
-    if let Some(rest) = devices::descriptor(text) {
-        let mut parsed = Parsed::new("unifi", without_space(rest));
+    if let Some((address, rest)) = devices::descriptor(text) {
+        let mut parsed = Parsed { host: address, ..Parsed::new("unifi", without_space(rest)) };
         set_tag(&mut parsed, rest);
         return parsed;
     }

@@ -29,10 +29,16 @@ pub(super) fn palo_alto(body: &[u8]) -> Option<Found<'_>> {
         b"THREAT" => Some(55),
         b"SYSTEM" => Some(18),
         b"CONFIG" => Some(17),
+        b"CORRELATION" => Some(13),
+        b"HIPMATCH" => Some(20),
+        b"USERID" => Some(21),
+        b"IPTAG" => Some(19),
+        b"AUTHENTICATION" => Some(25),
         _ => None,
     };
     let generated = fields.nth(2).and_then(stamp);
-    let host = device_name.and_then(|position| fields.nth(position - 3));
+    // Releases have put fields in front of it; a number is none of a name's.
+    let host = device_name.and_then(|position| fields.nth(position - 3)).filter(|name| !is_number(name));
     Some(Found { host, when: generated.or(Some(received.when)) })
 }
 
