@@ -176,6 +176,7 @@ fn with_host(example: &Example) -> Vec<Example> {
         "relayed" => example.app.is_none() || example.raw.contains("] "),
         "tag" => true,
         "json" => example.raw.contains(">- "),
+        "key-value" => example.raw.contains(" msg=audit("),
         _ => false,
     };
     let short = if bare { "gw-3" } else { "gw" };

@@ -136,6 +136,14 @@ pub fn is_of_ive(text: &[u8]) -> bool {
         && memchr::memmem::find(&user[..user.len().min(MAX_BYTES)], b")[").is_some()
 }
 
+/// Whether a record of Linux audit begins here: `type=SYSCALL msg=audit(time:serial): …`.
+pub fn is_audit_record(text: &[u8]) -> bool {
+    /// The type has a name or a number.
+    const MAX_BYTES: usize = 64;
+    let start = &text[..text.len().min(MAX_BYTES)];
+    start.starts_with(b"type=") && super::word(start).1.starts_with(b" msg=audit(")
+}
+
 /// RSA Authentication Manager: a time, the host and a logger of its own between commas.
 fn securid(body: &[u8]) -> Option<&[u8]> {
     let end = scan::scan(body)?.len;
@@ -155,7 +163,8 @@ fn zte(body: &[u8]) -> Option<&[u8]> {
     scan::scan(&body[memchr::memmem::find(start, AT)? + AT.len()..])?;
     let (name, rest) = super::word(&body[memchr::memmem::find(start, BEFORE)? + BEFORE.len()..]);
     let (board, rest) = super::word(super::without_space(rest));
-    (!board.starts_with(b"%") && super::skip_spaces(rest).starts_with(b"%")).then_some(name)
+    (!board.is_empty() && !board.starts_with(b"%") && super::skip_spaces(rest).starts_with(b"%"))
+        .then_some(name)
 }
 
 /// Storwize and SAN Volume Controller: `# Error ID = … # Cluster Name = name # …`.

@@ -40,7 +40,8 @@ pub enum Untimed {
 }
 
 /// An address and a TAG without a timestamp, or a name and a TAG between PRI and a text (`is_named`); any name before
-/// CEF, LEEF or a time in quotes and pairs. Other words before a TAG are text.
+/// CEF, LEEF, or a time in quotes and pairs, one that is no word before a record of Linux audit. Other words before a TAG
+/// are text.
 pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     let (name, behind) = column(text);
     let body = behind.trim_ascii_start();
@@ -50,6 +51,7 @@ pub fn addressed(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     }
     if host::is_address(name) && payload::is_device_pairs(body)
         || host::is_host(name) && payload::is_timed_pairs(body)
+        || host::is_host(name) && host::is_no_word(name) && payload::is_audit_record(body)
     {
         return Some(Parsed { host: Some(name), ..Parsed::new("key-value", body) });
     }
@@ -69,8 +71,8 @@ fn tagged<'a>(name: &'a [u8], text: &'a [u8], tag: Tag<'a>) -> Parsed<'a> {
 }
 
 /// Whether the word in front of a TAG is a host's name: one that is no word before topics of `MikroTik`, before a
-/// process, `gw-1 app[7]: text`, or before a TAG whose text is CEF or LEEF or begins with a marked severity, `gw-1 app:
-/// [ALERT] text`, `gw-1 app: NOTICE: text`; one with a dash or an underscore also before a TAG of a microcontroller's.
+/// process, `gw-1 app[7]: text`, or before a TAG whose text is CEF, LEEF or a record of Linux audit, or begins with a marked
+/// severity, `gw-1 app: [ALERT] text`, `gw-1 app: NOTICE: text`; one with a dash or an underscore also before a TAG of a microcontroller's.
 fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
     let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
     let is_candidate =
@@ -82,7 +84,7 @@ fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
     if tag.proc_id.is_some() {
         tag.proc_id.is_some_and(is_number) && is_name()
     } else {
-        let is_event = is_marked(tag.body) || tag::is_payload(tag.body);
+        let is_event = is_marked(tag.body) || tag::is_payload(tag.body) || payload::is_audit_record(tag.body);
         is_microcontroller(tag.app) || is_event && !is_first_of_text(tag.app) && is_name()
     }
 }
