@@ -32,6 +32,9 @@
 //!    ([`relay::passed_on`]).
 //! 7. [`RAW`]: everything else; the body is all that follows PRI.
 //!
+//! At last the text of what has been read may be another whole message, PRI and all, that a relay took for text
+//! ([`relay::carried`]).
+//!
 //! Rules look at shapes; a product's name decides only where two products send the same shape with different meanings.
 //! All slices are cut at ASCII bytes, so that a message of valid UTF-8 has fields of valid UTF-8. Every rule reads its
 //! input a bounded number of times: reading a message takes time linear in its length and no allocation.
@@ -134,6 +137,11 @@ impl<'a> Parsed<'a> {
 pub fn parse(raw: &[u8]) -> Parsed<'_> {
     let pri = pri::take(raw);
     let mut parsed = header(pri.text, pri.sent).unwrap_or_else(|| Parsed::new(RAW, pri.remainder));
+    if relay::may_carry(&parsed)
+        && let Some(inner) = relay::carried(&parsed)
+    {
+        parsed = inner;
+    }
     if pri.sent {
         parsed.priority = pri.priority;
     }
@@ -171,21 +179,15 @@ fn known(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
     if let Some(parsed) = rfc5424::parse(text) {
         // A relay that took the message for text, and had nothing else to say of it. What names a program says what is
         // its text.
+        let is_bare = parsed.app.is_none() && parsed.structured_data.is_none();
         let inner = match parsed.body.first() {
-            _ if parsed.app.is_some() => None,
-            Some(b'A'..=b'Z') if parsed.structured_data.is_none() => relay::unread(parsed.body),
-            _ => relay::carried(&parsed),
+            Some(b'A'..=b'Z') if is_bare => relay::unread(parsed.body),
+            _ => None,
         };
         return inner.or(Some(parsed));
     }
-    let read = timestamped(text, has_pri);
+    let read = rfc3164::parse(text, has_pri);
     if read.is_some() { read } else { headless(text, has_pri) }
-}
-
-/// What begins with a timestamp, or the message that its text is.
-fn timestamped(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
-    let parsed = rfc3164::parse(text, has_pri)?;
-    relay::carried(&parsed).or(Some(parsed))
 }
 
 /// The rules for messages that do not begin with a timestamp.

@@ -50,18 +50,17 @@ pub fn relayed<'a>(text: &'a [u8], relay: Option<&[u8]>) -> Option<Parsed<'a>> {
     complete.then(|| Parsed { rule: if inner.rule == "cisco" { "cisco" } else { "relayed" }, ..inner })
 }
 
-/// A whole message, PRI and all, as the text of another that has been read, where that one names no program, or NILVALUE
-/// for its process, as Logstash does (`LOGSTASH[-]: <13>…`): other programs quote what they received. Also behind an octet
-/// count (RFC 6587, section 3.4.1) that a receiver of lines took for text.
-pub fn carried<'a>(outer: &Parsed<'a>) -> Option<Parsed<'a>> {
-    match outer.body.first() {
-        Some(b'<' | b'1'..=b'9') if outer.app.is_none() || outer.proc_id == Some(b"-") => inside(outer),
-        _ => None,
-    }
+/// Whether the text of a message can be another one ([`carried`]): it begins so, and no program has written it, or one with
+/// NILVALUE for its process, as Logstash does (`LOGSTASH[-]: <13>…`). Other programs quote what they received.
+pub fn may_carry(outer: &Parsed<'_>) -> bool {
+    matches!(outer.body.first(), Some(b'<' | b'1'..=b'9'))
+        && (outer.app.is_none() || outer.proc_id == Some(b"-"))
 }
 
+/// A whole message, PRI and all, as the text of another that has been read and [may carry](may_carry) one; also behind an
+/// octet count (RFC 6587, section 3.4.1) that a receiver of lines took for text.
 #[cold]
-fn inside<'a>(outer: &Parsed<'a>) -> Option<Parsed<'a>> {
+pub fn carried<'a>(outer: &Parsed<'a>) -> Option<Parsed<'a>> {
     let digits = leading_digits(outer.body);
     let text = if digits > 0 { outer.body[digits..].strip_prefix(b" ")? } else { outer.body };
     let message = pri::take(text);

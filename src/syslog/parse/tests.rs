@@ -289,7 +289,7 @@ type Rule = fn(&[u8], bool) -> Option<Parsed<'_>>;
 /// The rules in their order, as [`known`] tries them.
 const ORDER: [(&str, Rule); 15] = [
     ("rfc5424", |text, has_pri| rfc5424::parse(text).and_then(|_| known(text, has_pri))),
-    ("rfc3164", timestamped),
+    ("rfc3164", rfc3164::parse),
     ("cisco", |text, _| cisco::prefixed(text)),
     ("payload", |text, _| payload::bare(text)),
     ("undated", |text, _| devices::undated(text)),
