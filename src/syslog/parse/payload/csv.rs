@@ -37,7 +37,7 @@ pub(super) fn palo_alto(body: &[u8]) -> Option<Found<'_>> {
         _ => None,
     };
     let generated = fields.nth(2).and_then(stamp);
-    // Releases have put fields in front of it; a number is none of a name's.
+    // Releases differ in the fields before it; a number is another field than the name.
     let host = device_name.and_then(|position| fields.nth(position - 3)).filter(|name| !is_number(name));
     Some(Found { host, when: generated.or(Some(received.when)) })
 }
