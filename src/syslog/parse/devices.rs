@@ -2,15 +2,16 @@
 //! events, Meraki's event types, Comware and VRP where spaces are missing.
 
 use super::content::set_tag;
-use super::level::LEVELS;
+use super::level::{LEVELS, is_level_in_capitals};
 use super::rfc3164::{Place, header};
 use super::tag::Tag;
 use super::{Parsed, host, skip_spaces, tag, without_space, word};
 use crate::syslog::time::scan::{self, Form, Scanned};
 use crate::syslog::time::{Stamp, When, Zone};
 
-/// `UniFi` without a timestamp: a host, a descriptor, a TAG; or the descriptor of a switch, `mac,model-version`, in
-/// front of a whole header. ONTAP's event without one. A name before VRP's mnemonic or a serial number.
+/// `UniFi` without a timestamp: a descriptor and a TAG, with a host in front of them or without; or the descriptor of a
+/// switch, `mac,model-version`, in front of a whole header. ONTAP's event without one. A name before VRP's mnemonic or a
+/// serial number.
 pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     let (name, behind) = word(text);
     // A switch puts address and model in front of a whole header.
@@ -29,8 +30,11 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     if let Some(parsed) = named(name, skip_spaces(behind)) {
         return Some(parsed);
     }
-    let (_, rest) = descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?;
-    let mut parsed = Parsed { host: Some(name), ..Parsed::new("unifi", without_space(rest)) };
+    let (host, rest) = match descriptor(text) {
+        Some(own) => own,
+        None => (Some(name), descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?.1),
+    };
+    let mut parsed = Parsed { host, ..Parsed::new("unifi", without_space(rest)) };
     set_tag(&mut parsed, rest);
     Some(parsed)
 }
@@ -55,6 +59,23 @@ fn named<'a>(name: &'a [u8], text: &'a [u8]) -> Option<Parsed<'a>> {
         && let Some(rest) = dated[scanned.len..].strip_prefix(b" : ")
     {
         let parsed = Parsed { host: Some(name), when: scanned.when, ..Parsed::new("rfc3164-iso", rest) };
+        return Some(parsed);
+    }
+    // JunosE has a level between name and time.
+    let (level, dated) = word(text);
+    if host::is_no_word(name)
+        && level.iter().all(u8::is_ascii_uppercase)
+        && is_level_in_capitals(level)
+        && let Some(dated) = dated.strip_prefix(b" ")
+        && let Some(scanned) = scan::scan(dated).filter(|scanned| scanned.form != Form::Epoch)
+    {
+        let rest = &dated[scanned.len..];
+        let mut parsed = Parsed {
+            host: Some(name),
+            when: scanned.when,
+            ..Parsed::new("rfc3164-lenient", without_space(rest))
+        };
+        set_tag(&mut parsed, rest);
         return Some(parsed);
     }
     let unmarked = text.strip_prefix(b"%%:").map_or(text, skip_spaces);
@@ -172,10 +193,24 @@ pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
     text.starts_with(b"Local User (MAC=") || is_name() && is_text()
 }
 
+/// Whether a name ends with the last three bytes of a hardware address, each behind a dash.
+pub fn has_last_bytes(name: &[u8]) -> bool {
+    const BYTES: usize = 9;
+    let is_byte =
+        |part: &[u8]| matches!(part, [b'-', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    name.len() > BYTES && name[name.len() - BYTES..].chunks(3).all(is_byte)
+}
+
 /// Whether a name that a colon follows is a device's, which has its model in it, and no program's: a capital first,
-/// three to five digits, and behind them some capitals, a dash and a name, or an underscore and a number. A message's
-/// number in IBM's manner, `ABC1234I`, is none.
+/// three to five digits, and behind them some capitals, a dash and a name, or an underscore and a number; or a hardware
+/// address' last bytes, which a Network Management Card of APC has behind three letters. A message's number in IBM's
+/// manner, `ABC1234I`, is none.
 pub fn is_model(name: &[u8]) -> bool {
+    let is_card =
+        |bytes: &[u8]| bytes.len() == 6 && bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
+    if has_last_bytes(name) || name.strip_prefix(b"apc").is_some_and(is_card) {
+        return true;
+    }
     let letters = name.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let digits = name[letters..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let is_in_capitals = || letters >= 2 && name[..letters].iter().all(u8::is_ascii_uppercase);

@@ -97,7 +97,10 @@ pub fn of_origin(name: &[u8]) -> &[u8] {
 /// Whether what stands in front of an at-sign is a source of syslog-ng's: by the names that its documentation gives
 /// them, or because a relay's name follows. Others are part of a device's name.
 fn is_source(source: &[u8], name: &[u8]) -> bool {
-    source.starts_with(b"s_") || matches!(source, b"src" | b"source" | b"local") || name.contains(&b'/')
+    source.starts_with(b"s_")
+        || source.starts_with(b"src_")
+        || matches!(source, b"src" | b"source" | b"local")
+        || name.contains(&b'/')
 }
 
 /// Whether a relay's name can be behind a slash: units and ports are numbers.
@@ -128,8 +131,8 @@ pub fn is_ipv4(word: &[u8]) -> bool {
 
 /// An IPv6 address, with or without a scope.
 pub fn is_ipv6(word: &[u8]) -> bool {
-    let address = word.iter().position(|&byte| byte == b'%').map_or(word, |at| &word[..at]);
-    address.contains(&b':') && parse::<Ipv6Addr>(address)
+    let (address, scope) = word.split_at(memchr::memchr(b'%', word).unwrap_or(word.len()));
+    address.contains(&b':') && !scope.contains(&b':') && parse::<Ipv6Addr>(address)
 }
 
 fn parse<T: FromStr>(word: &[u8]) -> bool {

@@ -11,7 +11,7 @@ mod pairs;
 mod times;
 mod windows;
 
-use super::{Parsed, host, level, rfc3164, tag};
+use super::{Parsed, devices, host, level, rfc3164, tag};
 use crate::syslog::time::When;
 use crate::syslog::time::scan;
 use csv::{
@@ -53,6 +53,8 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
     let found = if parsed.rule == super::RAW { in_text(body, found) } else { found };
     if parsed.host.is_none() {
         let named = found.host.or_else(|| ive(body)).or_else(|| appliance(parsed.app, body));
+        let named = named.or_else(|| documented(behind_level(body)?).host);
+        let named = named.or_else(|| parsed.app.filter(|app| is_named_before(app, body)));
         parsed.host = named.filter(|name| host::is_host(name));
     }
     // A time without a host in front of a device's own is a relay's.
@@ -94,8 +96,13 @@ fn documented(body: &[u8]) -> Found<'_> {
             json::object(object.trim_ascii_start())
         }
         Some(b'#') => Found { host: storwize(body), when: None },
+        Some(b',') => Found { host: firewall_manager(body), when: None },
+        Some(b'|') if let Some(found) = barnyard(body) => found,
         Some(_) if let Some(found) = leveled_object(body) => found,
-        Some(_) => snare(body).or_else(|| netscreen(body)).or_else(|| server_audit(body)).unwrap_or_default(),
+        Some(_) => {
+            let columns = snare(body).or_else(|| netscreen(body)).or_else(|| server_audit(body));
+            columns.or_else(|| json::xdas(body)).unwrap_or_default()
+        }
         None => Found::default(),
     }
 }
@@ -115,8 +122,21 @@ fn in_text<'a>(body: &'a [u8], found: Found<'a>) -> Found<'a> {
     if let Some(host) = found.host.or_else(|| securid(body)).or_else(|| zte(body)) {
         return Found { host: Some(host), ..found };
     }
-    let Some(inner) = behind_words(body).map(cef) else { return found };
+    let Some(inner) = behind_words(body).map(documented) else { return found };
     Found { host: inner.host, when: found.when.or(inner.when) }
+}
+
+/// Whether a time follows a TAG that is the device's name: it has a hardware address' last bytes, as telephone systems of
+/// innovaphone do, or stands in brackets once more, as gateways of Netgear have it:
+/// `FVS336Gv2: Tue Nov 24 09:31:07 2026(GMT-0500) [FVS336Gv2][System]`.
+fn is_named_before(name: &[u8], body: &[u8]) -> bool {
+    let Some(found) = body.first().filter(|byte| byte.is_ascii_alphanumeric()).and_then(|_| scan::scan(body))
+    else {
+        return false;
+    };
+    let again =
+        super::skip_spaces(&body[found.len..]).strip_prefix(b"[").and_then(|inner| inner.strip_prefix(name));
+    devices::has_last_bytes(name) || again.is_some_and(|rest| rest.starts_with(b"]"))
 }
 
 /// Pulse Secure: a time, the node between dashes, the user's address in brackets.
@@ -167,12 +187,41 @@ fn zte(body: &[u8]) -> Option<&[u8]> {
         .then_some(name)
 }
 
-/// Storwize and SAN Volume Controller: `# Error ID = … # Cluster Name = name # …`.
+/// Storwize and SAN Volume Controller: `# Error ID = … # Cluster Name = name # …`, Spectrum Virtualize: `# Notification
+/// Type = … # System Name = name # …`.
 fn storwize(body: &[u8]) -> Option<&[u8]> {
-    const NAME: &[u8] = b" # Cluster Name = ";
-    let at = memchr::memmem::find(body, NAME).filter(|_| body.starts_with(b"# Error ID = "))?;
-    let name = &body[at + NAME.len()..];
+    const NAMES: [&[u8]; 2] = [b" # Cluster Name = ", b" # System Name = "];
+    const STARTS: [&[u8]; 2] = [b"# Error ID = ", b"# Notification Type = "];
+    STARTS.iter().find(|start| body.starts_with(start))?;
+    let find = |name: &&[u8]| memchr::memmem::find(body, name).map(|at| &body[at + name.len()..]);
+    let name = NAMES.iter().find_map(find)?;
     Some(&name[..memchr::memmem::find(name, b" # ")?])
+}
+
+/// Barnyard2: `| [SNORTIDS[ALERT]: [sensor] ] || 2026-11-24 09:31:07.345+000 …`.
+fn barnyard(body: &[u8]) -> Option<Found<'_>> {
+    let log = body.strip_prefix(b"| [SNORTIDS[")?;
+    let (_, rest) = super::word(log);
+    let sensor = rest.strip_prefix(b" [")?;
+    let (name, rest) = sensor.split_at(memchr::memchr(b']', sensor)?);
+    let dated = rest.strip_prefix(b"] ] || ")?;
+    // An interface may stand behind the sensor's name.
+    let name = name.split(|&byte| byte == b':').next().unwrap_or(name);
+    // What follows the milliseconds is no zone.
+    let end = memchr::memchr2(b'+', b' ', dated.get(11..)?)? + 11;
+    Some(Found { host: Some(name), when: stamp(&dated[..end]) })
+}
+
+/// BIG-IP AFM's columns in quotes behind the time: the address by which it is managed, its name, and the path of a
+/// context.
+fn firewall_manager(body: &[u8]) -> Option<&[u8]> {
+    /// The longest name with its quotes.
+    const MAX_BYTES: usize = 300;
+    let mut columns = body[..body.len().min(MAX_BYTES)].splitn(5, |&byte| byte == b',').skip(1);
+    let mut column = || columns.next()?.strip_prefix(b"\"");
+    column()?.strip_suffix(b"\"").filter(|address| host::is_address(address))?;
+    let name = column()?.strip_suffix(b"\"")?;
+    column()?.starts_with(b"/").then_some(name)
 }
 
 /// `EqualLogic`: two numbers, the member, a process and a time, each with a colon behind it.
@@ -216,12 +265,20 @@ fn behind_word(body: &[u8]) -> Option<Found<'_>> {
     memchr::memmem::find(pairs, b" SENSORNAME=\"").map(|_| key_value(pairs))
 }
 
-/// CEF behind a few words that no rule reads.
+/// CEF or LEEF behind a few words that no rule reads.
 fn behind_words(body: &[u8]) -> Option<&[u8]> {
     /// A timestamp and two addresses.
     const MAX_BYTES: usize = 128;
-    let at = memchr::memmem::find(&body[..body.len().min(MAX_BYTES)], b" CEF:")? + 1;
-    Some(&body[at..]).filter(|payload| tag::is_payload(payload))
+    memchr::memmem::find_iter(&body[..body.len().min(MAX_BYTES)], b"EF:").find_map(|at| {
+        let name = [&b" C"[..], b" LE"].iter().find(|start| body[..at].ends_with(start))?.len() - 1;
+        Some(&body[at - name..]).filter(|payload| tag::is_payload(payload))
+    })
+}
+
+/// CEF or LEEF behind one word with a colon, a level's as a rule: `Info: CEF:0|…`.
+fn behind_level(body: &[u8]) -> Option<&[u8]> {
+    let (level, payload) = super::word(body);
+    payload.strip_prefix(b" ").filter(|payload| level.ends_with(b":") && tag::is_payload(payload))
 }
 
 /// Rules of a text without a header.

@@ -174,7 +174,7 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
     let is_thousandths =
         |at: usize| text[at + 1..].iter().take(3).filter(|byte| byte.is_ascii_digit()).count() == 3;
     let is_logged = memchr::memchr(b',', &text[..scanned.len]).is_some_and(is_thousandths);
-    if is_logged && is_logger(rest) {
+    if is_logged && (is_logger(rest) || is_thread(word(skip_spaces(rest)).0)) {
         return Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", without_space(rest)) });
     }
     // OpenVPN writes its client's address and port behind the C library's time.
@@ -326,6 +326,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
             || (host::is_host(name)
                 && (cisco::follows(skip_spaces(behind))
                     || cisco::is_task(skip_spaces(behind))
+                    || skip_spaces(behind).starts_with(b"NetScreen device_id=")
                     || place == Place::First
                         && (devices::is_model(name) || devices::is_draytek(name, skip_spaces(behind)))
                     || tag::is_bare_mnemonic(skip_spaces(behind))
@@ -336,12 +337,23 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         let name = host::without_port(name).filter(|_| !host::is_address(name)).unwrap_or(name);
         return behind_host(name, behind, rule_of(form), place);
     }
-    // An address that is set off by other signs than a space.
+    // An address that is set off by other signs than a space, or a name so where a TAG with a process follows.
     let inner = match first {
-        [b'(', inner @ .., b')'] | [b'<', inner @ .., b'>'] | [inner @ .., b','] => inner,
+        [b'(', inner @ .., b')']
+        | [b'<', inner @ .., b'>']
+        | [b'"', inner @ .., b'"']
+        | [b'\'', inner @ .., b'\'']
+        | [inner @ .., b',' | b';'] => inner,
         _ => b"",
     };
-    if host::is_address(inner) {
+    let is_name = || {
+        place == Place::First
+            && host::is_host(inner)
+            && host::is_no_word(inner)
+            && is_mnemonic_or_process(skip_spaces(behind))
+    };
+    let is_quoted = matches!(first.first(), Some(b'"' | b'\''));
+    if host::is_address(inner) && !is_quoted || is_name() {
         return behind_host(inner, behind, rule_of(form), place);
     }
     if let Some(name) = host::of_object(first)
@@ -355,7 +367,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     {
         return inner;
     }
-    if let Some(parsed) = vendors::in_brackets(text, form, place) {
+    if let Some(parsed) =
+        vendors::in_brackets(text, form, place).or_else(|| vendors::glued_brackets(text, form))
+    {
         return parsed;
     }
     // A relay that puts no host in front of a whole message of RFC 5424.

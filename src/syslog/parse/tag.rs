@@ -50,10 +50,12 @@ pub fn scan(text: &[u8]) -> Option<Tag<'_>> {
     }
 }
 
-/// `CEF:0|` or `LEEF:2.0|`, with or without a space behind the colon: a payload, not a TAG.
+/// `CEF:0|` or `LEEF:2.0|`, with or without a space behind the colon, or Dragon's `LEEF:Version=1.0|`: a payload, not a
+/// TAG.
 pub fn is_payload(text: &[u8]) -> bool {
     let Some(rest) = text.strip_prefix(b"CEF:").or_else(|| text.strip_prefix(b"LEEF:")) else { return false };
     let rest = without_space(rest);
+    let rest = rest.strip_prefix(b"Version=").unwrap_or(rest);
     let version = rest.iter().take(4).take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
     version > 0 && rest.get(version) == Some(&b'|')
 }

@@ -77,13 +77,15 @@ pub fn in_brackets(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> 
     None
 }
 
-/// The same software's three brackets without spaces between them, behind the timestamp's colon.
+/// The same software's three brackets without spaces between them, with or without a colon behind the timestamp; a
+/// name that the operator gave stands behind the model and a dash.
 pub fn glued_brackets(text: &[u8], form: Form) -> Option<Parsed<'_>> {
     /// A model, a process and a component.
     const MAX_BYTES: usize = 96;
     let (brackets, rest) = word(&text[..text.len().min(MAX_BYTES)]);
     let mut names = brackets.strip_prefix(b"[")?.strip_suffix(b"]")?.split(|&byte| byte == b']');
-    let model = names.next().filter(|name| is_gateway_model(name) && host::is_host(name))?;
+    let is_named = |name: &[u8]| name.split(|&byte| byte == b'-').next().is_some_and(is_gateway_model);
+    let model = names.next().filter(|name| is_named(name) && host::is_host(name))?;
     let mut inner =
         || names.next()?.strip_prefix(b"[").filter(|name| name.iter().all(u8::is_ascii_alphabetic));
     let process = inner()?;
@@ -167,6 +169,20 @@ pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'
     {
         let mut parsed = Parsed::new("rfc3164-no-host", text);
         parsed.set_tag(Tag { text: first, app: first, proc_id: None, body: payload, colon: false });
+        return Some(parsed);
+    }
+    // AOS of Alcatel-Lucent has its task's name there, the task's number and `info message:`.
+    if first.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_')
+        && let (number, rest) = word(skip_spaces(behind))
+        && let [b'(', number @ .., b')'] = number
+        && leading_digits(number) == number.len()
+        && let (level, rest) = word(skip_spaces(rest))
+        && level.iter().all(u8::is_ascii_alphanumeric)
+        && rest.starts_with(b" message:")
+    {
+        let mut parsed = Parsed::new("rfc3164-no-host", text);
+        let body = skip_spaces(behind);
+        parsed.set_tag(Tag { text: first, app: first, proc_id: None, body, colon: false });
         return Some(parsed);
     }
     // Foundry has a comma behind the name.

@@ -5,11 +5,11 @@
 
 mod members;
 
-use super::Found;
 use super::key::Key;
-use super::names::Names;
+use super::names::{Names, name_of};
 use super::pairs::date_and_time;
 use super::times::{is_label, is_time};
+use super::{Found, stamp};
 use crate::syslog::time::When;
 use crate::syslog::time::scan;
 pub(super) use members::Member;
@@ -24,6 +24,31 @@ pub(super) fn object(body: &[u8]) -> Found<'_> {
         times.take(&member);
     }
     Found { host: names.host(), when: times.when() }
+}
+
+/// XDAS version 2, as eDirectory and others of its family write it behind their name and a level: the machine that
+/// observed, by its name or address, and the seconds of what it did.
+pub(super) fn xdas(body: &[u8]) -> Option<Found<'_>> {
+    /// The program's name, the level and the source.
+    const MAX_BYTES: usize = 256;
+    let member = |text: &'_ [u8], key: &[u8]| memchr::memmem::find(text, key).map(|at| at + key.len());
+    let at = member(&body[..body.len().min(MAX_BYTES)], b"\"Observer\"")?;
+    let value = |text| Members::new(skip_to_object(text));
+    let of_machine = |name: &[u8]| {
+        value(&body[at..]).find(|member| (member.depth, member.parent, member.key) == (2, b"Entity", name))
+    };
+    let host =
+        of_machine(b"SysName").or_else(|| of_machine(b"SysAddr")).and_then(|member| name_of(member.value));
+    let time = member(&body[at..], b"\"Time\"").map(|time| &body[at + time..]);
+    let offset =
+        time.and_then(|time| value(time).find(|member| (member.depth, member.key) == (1, b"Offset")));
+    Some(Found { host, when: offset.and_then(|seconds| stamp(seconds.value)) })
+}
+
+/// From the object on that follows a colon.
+fn skip_to_object(text: &[u8]) -> &[u8] {
+    let text = text.trim_ascii_start();
+    text.strip_prefix(b":").unwrap_or(text).trim_ascii_start()
 }
 
 /// Times, the nearest to the record first: those of Elastic's and Logstash's events (`@timestamp`) and rsyslog's

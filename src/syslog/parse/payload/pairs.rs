@@ -9,7 +9,7 @@ use crate::syslog::parse::{host, skip_spaces, word};
 use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
 
-/// CEF: `dvchost` or `dvc`, and `rt`, else `start`, else `end`, else a `timeStamp` that its dictionary does not have;
+/// CEF: `dvchost` or `dvc`, and `rt`, else `start`, else `end`, else a name for the time that its dictionary does not have;
 /// some write the full names of the dictionary.
 pub(super) fn cef(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
@@ -20,6 +20,7 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
         match key {
             b"dvchost" | b"deviceHostName" => found.host = name_of(word(rest).0),
             b"dvc" | b"deviceAddress" => address = name_of(word(rest).0),
+            b"ApexCentralHost" => address = address.or_else(|| name_of(word(rest).0)),
             // Check Point's gateway, where `dvc` is not mapped.
             b"origin" => address = address.or(Some(word(rest).0).filter(|value| host::is_address(value))),
             b"rt" | b"deviceReceiptTime" => {
@@ -27,7 +28,7 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
             }
             b"start" => begin = stamp(rest),
             b"end" => end = stamp(rest),
-            b"timeStamp" => written = stamp(rest),
+            _ if written.is_none() && is_label(key) => written = stamp(rest),
             _ => {}
         }
     }
@@ -40,23 +41,48 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
 pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
     let mut found = Found::default();
     let mut names = Names::default();
-    let mut other = None;
+    let (mut other, mut origin) = (None, None);
     let attributes = body.splitn(6, |&byte| byte == b'|').nth(5).unwrap_or_default();
+    let stated = stated_separator(attributes);
     // Some separate attributes by spaces.
-    let separator = if attributes.contains(&b'\t') { b'\t' } else { b' ' };
+    let separator = stated.unwrap_or(if attributes.contains(&b'\t') { b'\t' } else { b' ' });
+    let ends_value = |byte: &u8| *byte == separator || matches!(byte, b'\t' | b'|' | b'^');
     let value = |rest: &'a [u8]| {
-        let end = rest.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'|' | b'^'));
+        let end = rest.iter().position(|byte| ends_value(byte) || *byte == b' ');
         &rest[..end.unwrap_or(rest.len())]
+    };
+    let stamp = |rest: &'a [u8]| {
+        let end = rest.iter().position(|byte| ends_value(byte) && *byte != b' ');
+        stamp(&rest[..end.unwrap_or(rest.len())])
     };
     for (key, rest) in KeyStarts::new(attributes, separator) {
         match key {
             b"devTime" => found.when = stamp(rest),
+            // Check Point's gateway, Dragon's sensor.
+            b"origin" => origin = Some(value(rest)).filter(|value| host::is_address(value)),
+            b"sensor" => {
+                origin = Some(value(rest)).filter(|value| host::is_host(value) && host::is_no_word(value));
+            }
             _ if is_label(key) => other = other.or_else(|| stamp(rest)),
             _ => names.take(&Member::at_top(key, value(rest))),
         }
     }
     // The computers that its events name are those that they are about.
-    Found { host: names.device(), when: found.when.or(other) }
+    Found { host: names.device().or(origin), when: found.when.or(other) }
+}
+
+/// The separator that LEEF 2.0 states in front of the attributes, before a bar: itself, or its number in hexadecimal
+/// digits behind `x` or `0x`.
+fn stated_separator(attributes: &[u8]) -> Option<u8> {
+    /// `0x0009`.
+    const MAX_BYTES: usize = 6;
+    let field = &attributes[..memchr::memchr(b'|', &attributes[..attributes.len().min(MAX_BYTES + 1)])?];
+    if let [byte] = field {
+        return (!byte.is_ascii_alphanumeric()).then_some(*byte);
+    }
+    let digits = field.strip_prefix(b"0").unwrap_or(field);
+    let digits = digits.strip_prefix(b"x").or_else(|| digits.strip_prefix(b"X"))?;
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 /// The keys of `key=value` where a value may hold spaces: each key with what follows its sign.

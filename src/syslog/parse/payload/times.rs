@@ -99,17 +99,16 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     within.or_else(behind).or_else(second).or_else(|| among_brackets(text)).map(|found| found.when)
 }
 
-/// A time with brackets of its own among the first four that begin a text, the first of which has a number:
+/// A time with brackets of its own among the first eight that begin a text, between which nothing stands:
+/// `[Auth][AuthReject][][][24/Nov/2026:09:31:07 -0500]`; or behind a number, with spaces and empty ones:
 /// `[-1234] [] [2026-11-24 09:31:07,110] text`.
 fn among_brackets(text: &[u8]) -> Option<Scanned<'_>> {
-    const MAX_BRACKETS: usize = 4;
+    const MAX_BRACKETS: usize = 8;
     let number = text.strip_prefix(b"[")?;
     let number = number.strip_prefix(b"-").unwrap_or(number);
-    if number.get(leading_digits(number)) != Some(&b']') {
-        return None;
-    }
+    let is_numbered = number.get(leading_digits(number)) == Some(&b']');
     let mut rest = text;
-    for _ in 0..MAX_BRACKETS {
+    for at in 0..MAX_BRACKETS {
         let inner = rest.strip_prefix(b"[")?;
         let close = memchr::memchr(b']', &inner[..inner.len().min(64)])?;
         let found =
@@ -117,10 +116,9 @@ fn among_brackets(text: &[u8]) -> Option<Scanned<'_>> {
         if found.is_some() {
             return found;
         }
-        if close > 0 && rest.len() < text.len() {
-            return None;
-        }
-        rest = without_space(&inner[close + 1..]);
+        let may_be_spaced = is_numbered && (at == 0 || close == 0);
+        rest = &inner[close + 1..];
+        rest = if may_be_spaced { without_space(rest) } else { rest };
     }
     None
 }
@@ -311,6 +309,9 @@ pub(super) fn is_label(key: &[u8]) -> bool {
             | b"datetime"
             | b"detectiontime"
             | b"detecttime"
+            | b"timedetected"
+            | b"devicetime"
+            | b"devtime"
             | b"dtime"
             | b"epoch"
             | b"eventdatetime"
@@ -326,6 +327,7 @@ pub(super) fn is_label(key: &[u8]) -> bool {
             | b"logtimestamp"
             | b"messagetime"
             | b"msgtime"
+            | b"occurred"
             | b"occurredtime"
             | b"occurrencetime"
             | b"occurtime"
@@ -335,6 +337,7 @@ pub(super) fn is_label(key: &[u8]) -> bool {
             | b"optime"
             | b"recordtime"
             | b"reporttime"
+            | b"reporttimestamp"
             | b"sendtime"
             | b"stagetimestamp"
             | b"stattime"
@@ -427,7 +430,6 @@ pub(super) fn is_time(key: &[u8]) -> bool {
                 | b"localtime"
                 | b"loggedat"
                 | b"occured"
-                | b"occurred"
                 | b"occurredat"
                 | b"published"
                 | b"writedate"

@@ -89,11 +89,13 @@ pub(super) fn glued(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
     offset(text).or_else(|| named(text).map(|(zone, len)| (zone, len, false)))
 }
 
-/// `(GMT +0100)`, as gateways of Netgear have it behind the year.
+/// `(GMT +0100)` or `(GMT+0100)`, as gateways of Netgear have it behind the year.
 pub(super) fn in_parentheses(text: &[u8]) -> Option<(Zone<'_>, usize)> {
-    const START: &[u8] = b"(GMT ";
-    let (zone, len, _) = offset(text.strip_prefix(START)?.split(|&byte| byte == b')').next()?)?;
-    let end = START.len() + len;
+    const START: &[u8] = b"(GMT";
+    let start = START.len() + usize::from(text.get(START.len()) == Some(&b' '));
+    let (zone, len, _) =
+        offset(text.strip_prefix(START)?[start - START.len()..].split(|&byte| byte == b')').next()?)?;
+    let end = start + len;
     let is_one = zone != Zone::Offset(NO_OFFSET) && zone != Zone::Offset(-NO_OFFSET);
     let ends = matches!(text.get(end + 1), None | Some(b' ' | b':'));
     (is_one && ends && text.get(end) == Some(&b')')).then_some((zone, end + 1))
@@ -134,12 +136,13 @@ pub fn zone(text: &[u8]) -> Zone<'_> {
     {
         return zone;
     }
-    // A name whose offset stands in parentheses behind it: `EST(-0500)`.
+    // A name whose offset stands in parentheses behind it: `EST(-0500)`, `EST(GMT-5)`.
     if let Some((_, inner)) = text
         .strip_suffix(b")")
         .and_then(|text| memchr::memchr(b'(', text).filter(|&at| at > 0).map(|at| text.split_at(at)))
-        && let Some((zone, len, _)) = offset(&inner[1..])
-        && len + 1 == inner.len()
+        && let inner = inner[1..].strip_prefix(b"GMT").unwrap_or(&inner[1..])
+        && let Some((zone, len, _)) = offset(inner)
+        && len == inner.len()
     {
         return zone;
     }
