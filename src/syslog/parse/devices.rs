@@ -30,7 +30,8 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     if let Some(parsed) = named(name, skip_spaces(behind)) {
         return Some(parsed);
     }
-    let (host, rest) = match descriptor(text) {
+    let has_version = || name.windows(3).any(|part| matches!(part, [b'0'..=b'9', b'.', b'0'..=b'9']));
+    let (host, rest) = match descriptor(text).filter(|(address, _)| address.is_some() && has_version()) {
         Some(own) => own,
         None => (Some(name), descriptor(skip_spaces(behind)).filter(|_| host::is_host(name))?.1),
     };
@@ -61,13 +62,14 @@ fn named<'a>(name: &'a [u8], text: &'a [u8]) -> Option<Parsed<'a>> {
         let parsed = Parsed { host: Some(name), when: scanned.when, ..Parsed::new("rfc3164-iso", rest) };
         return Some(parsed);
     }
-    // JunosE has a level between name and time.
+    // JunosE has a level between name and time, and its date between slashes; loggers' names and threads' stand there too.
     let (level, dated) = word(text);
     if host::is_no_word(name)
         && level.iter().all(u8::is_ascii_uppercase)
         && is_level_in_capitals(level)
-        && let Some(dated) = dated.strip_prefix(b" ")
-        && let Some(scanned) = scan::scan(dated).filter(|scanned| scanned.form != Form::Epoch)
+        && let Some(dated @ [_, _, b'/', _, _, b'/', ..]) = dated.strip_prefix(b" ")
+        && let Some(scanned) = scan::scan(dated)
+        && matches!(scanned.when, When::Civil(Stamp { zone: Zone::Name(_) | Zone::Offset(_), .. }))
     {
         let rest = &dated[scanned.len..];
         let mut parsed = Parsed {
@@ -193,22 +195,28 @@ pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
     text.starts_with(b"Local User (MAC=") || is_name() && is_text()
 }
 
-/// Whether a name ends with the last three bytes of a hardware address, each behind a dash.
-pub fn has_last_bytes(name: &[u8]) -> bool {
+/// Whether a name is that of a telephone system of innovaphone: `IP`, the model's number, and the last three bytes of its
+/// hardware address, each behind a dash.
+pub fn is_telephone_system(name: &[u8]) -> bool {
     const BYTES: usize = 9;
     let is_byte =
         |part: &[u8]| matches!(part, [b'-', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
-    name.len() > BYTES && name[name.len() - BYTES..].chunks(3).all(is_byte)
+    let number = name.strip_prefix(b"IP").unwrap_or_default();
+    let digits = super::leading_digits(number);
+    digits > 0 && number.len() == digits + BYTES && number[digits..].chunks(3).all(is_byte)
 }
 
 /// Whether a name that a colon follows is a device's, which has its model in it, and no program's: a capital first,
-/// three to five digits, and behind them some capitals, a dash and a name, or an underscore and a number; or a hardware
-/// address' last bytes, which a Network Management Card of APC has behind three letters. A message's number in IBM's
-/// manner, `ABC1234I`, is none.
+/// three to five digits, and behind them some capitals, a dash and a name, or an underscore and a number; or that of a
+/// telephone system, or `apc` and a hardware address' last bytes, of a Network Management Card. A message's number in
+/// IBM's manner, `ABC1234I`, is none.
 pub fn is_model(name: &[u8]) -> bool {
-    let is_card =
-        |bytes: &[u8]| bytes.len() == 6 && bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
-    if has_last_bytes(name) || name.strip_prefix(b"apc").is_some_and(is_card) {
+    let is_card = |bytes: &[u8]| {
+        bytes.len() == 6
+            && bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'))
+            && bytes.iter().any(u8::is_ascii_uppercase)
+    };
+    if is_telephone_system(name) || name.strip_prefix(b"apc").is_some_and(is_card) {
         return true;
     }
     let letters = name.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();

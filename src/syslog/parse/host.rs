@@ -98,7 +98,7 @@ pub fn of_origin(name: &[u8]) -> &[u8] {
 /// them, or because a relay's name follows. Others are part of a device's name.
 fn is_source(source: &[u8], name: &[u8]) -> bool {
     source.starts_with(b"s_")
-        || source.starts_with(b"src_")
+        || source == b"src_dev_log"
         || matches!(source, b"src" | b"source" | b"local")
         || name.contains(&b'/')
 }
@@ -132,7 +132,7 @@ pub fn is_ipv4(word: &[u8]) -> bool {
 /// An IPv6 address, with or without a scope.
 pub fn is_ipv6(word: &[u8]) -> bool {
     let (address, scope) = word.split_at(memchr::memchr(b'%', word).unwrap_or(word.len()));
-    address.contains(&b':') && !scope.contains(&b':') && parse::<Ipv6Addr>(address)
+    address.contains(&b':') && !scope.ends_with(b":") && parse::<Ipv6Addr>(address)
 }
 
 fn parse<T: FromStr>(word: &[u8]) -> bool {

@@ -11,7 +11,7 @@ mod pairs;
 mod times;
 mod windows;
 
-use super::{Parsed, devices, host, level, rfc3164, tag};
+use super::{Parsed, devices, host, level, rfc3164, tag, vendors};
 use crate::syslog::time::When;
 use crate::syslog::time::scan;
 use csv::{
@@ -54,7 +54,8 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
     if parsed.host.is_none() {
         let named = found.host.or_else(|| ive(body)).or_else(|| appliance(parsed.app, body));
         let named = named.or_else(|| documented(behind_level(body)?).host);
-        let named = named.or_else(|| parsed.app.filter(|app| is_named_before(app, body)));
+        let is_lone_tag = parsed.proc_id.is_none();
+        let named = named.or_else(|| parsed.app.filter(|app| is_lone_tag && is_named_before(app, body)));
         parsed.host = named.filter(|name| host::is_host(name));
     }
     // A time without a host in front of a device's own is a relay's.
@@ -126,17 +127,17 @@ fn in_text<'a>(body: &'a [u8], found: Found<'a>) -> Found<'a> {
     Found { host: inner.host, when: found.when.or(inner.when) }
 }
 
-/// Whether a time follows a TAG that is the device's name: it has a hardware address' last bytes, as telephone systems of
-/// innovaphone do, or stands in brackets once more, as gateways of Netgear have it:
-/// `FVS336Gv2: Tue Nov 24 09:31:07 2026(GMT-0500) [FVS336Gv2][System]`.
+/// Whether a time follows a TAG that is the device's name: a telephone system's of innovaphone, or the model of a gateway of
+/// Netgear, which stands in brackets once more: `FVS336Gv2: Tue Nov 24 09:31:07 2026(GMT-0500) [FVS336Gv2][System]`.
 fn is_named_before(name: &[u8], body: &[u8]) -> bool {
-    let Some(found) = body.first().filter(|byte| byte.is_ascii_alphanumeric()).and_then(|_| scan::scan(body))
-    else {
+    let is_gateway = vendors::is_gateway_model(name);
+    if !is_gateway && !devices::is_telephone_system(name) {
         return false;
-    };
+    }
+    let Some(found) = scan::scan(body) else { return false };
     let again =
         super::skip_spaces(&body[found.len..]).strip_prefix(b"[").and_then(|inner| inner.strip_prefix(name));
-    devices::has_last_bytes(name) || again.is_some_and(|rest| rest.starts_with(b"]"))
+    !is_gateway || again.is_some_and(|rest| rest.starts_with(b"]["))
 }
 
 /// Pulse Secure: a time, the node between dashes, the user's address in brackets.
@@ -212,8 +213,8 @@ fn barnyard(body: &[u8]) -> Option<Found<'_>> {
     Some(Found { host: Some(name), when: stamp(&dated[..end]) })
 }
 
-/// BIG-IP AFM's columns in quotes behind the time: the address by which it is managed, its name, and the path of a
-/// context.
+/// BIG-IP AFM's columns in quotes behind the time: the address by which it is managed, its name, and a context in its
+/// partition `Common`.
 fn firewall_manager(body: &[u8]) -> Option<&[u8]> {
     /// The longest name with its quotes.
     const MAX_BYTES: usize = 300;
@@ -221,7 +222,7 @@ fn firewall_manager(body: &[u8]) -> Option<&[u8]> {
     let mut column = || columns.next()?.strip_prefix(b"\"");
     column()?.strip_suffix(b"\"").filter(|address| host::is_address(address))?;
     let name = column()?.strip_suffix(b"\"")?;
-    column()?.starts_with(b"/").then_some(name)
+    column()?.starts_with(b"/Common/").then_some(name).filter(|name| !name.contains(&b'@'))
 }
 
 /// `EqualLogic`: two numbers, the member, a process and a time, each with a colon behind it.
@@ -275,10 +276,12 @@ fn behind_words(body: &[u8]) -> Option<&[u8]> {
     })
 }
 
-/// CEF or LEEF behind one word with a colon, a level's as a rule: `Info: CEF:0|…`.
+/// CEF or LEEF behind a level with a colon: `Info: CEF:0|…`.
 fn behind_level(body: &[u8]) -> Option<&[u8]> {
     let (level, payload) = super::word(body);
-    payload.strip_prefix(b" ").filter(|payload| level.ends_with(b":") && tag::is_payload(payload))
+    let level = level.strip_suffix(b":")?;
+    let is_level = level::is_level(level) || level::is_level_in_capitals(level);
+    payload.strip_prefix(b" ").filter(|payload| is_level && tag::is_payload(payload))
 }
 
 /// Rules of a text without a header.
@@ -321,18 +324,24 @@ pub fn is_timed_pairs(text: &[u8]) -> bool {
     time().is_some_and(|behind| is_key_value(super::skip_spaces(behind)))
 }
 
+/// Whether `ScreenOS` says its name, or a serial number of digits, behind a name and a colon.
+pub fn is_of_screen_os(name: &[u8], text: &[u8]) -> bool {
+    let said = text.strip_prefix(b"NetScreen device_id=").map(|rest| super::word(rest).0);
+    said.is_some_and(|said| said == name || !said.is_empty() && said.iter().all(u8::is_ascii_digit))
+}
+
 /// `ScreenOS` without a timestamp: `name: NetScreen device_id=name [Root]system-…`, or a serial number of digits for
 /// the second name, at whose end the time may stand in parentheses.
 fn netscreen(body: &[u8]) -> Option<Found<'_>> {
     let (name, behind) = super::word(&body[..body.len().min(300)]);
     let name = name.strip_suffix(b":")?;
-    let said = super::word(behind.strip_prefix(b" NetScreen device_id=")?).0;
+    behind.strip_prefix(b" ").filter(|text| is_of_screen_os(name, text))?;
     let when = body
         .strip_suffix(b")")
         .and_then(|text| text.rsplitn(2, |&byte| byte == b'(').next())
         .and_then(|inner| scan::scan(inner).filter(|found| found.len == inner.len()))
         .map(|found| found.when);
-    (said == name || said.iter().all(u8::is_ascii_digit)).then_some(Found { host: Some(name), when })
+    Some(Found { host: Some(name), when })
 }
 
 /// Fabric OS' `RASLog` without a TAG before it: its time and the switch's name.

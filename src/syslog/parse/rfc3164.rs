@@ -174,7 +174,7 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
     let is_thousandths =
         |at: usize| text[at + 1..].iter().take(3).filter(|byte| byte.is_ascii_digit()).count() == 3;
     let is_logged = memchr::memchr(b',', &text[..scanned.len]).is_some_and(is_thousandths);
-    if is_logged && (is_logger(rest) || is_thread(word(skip_spaces(rest)).0)) {
+    if is_logged && (is_logger(rest) || is_threads(rest)) {
         return Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", without_space(rest)) });
     }
     // OpenVPN writes its client's address and port behind the C library's time.
@@ -213,11 +213,20 @@ fn is_logger(text: &[u8]) -> bool {
     is_module && !name.is_empty() && is_level && !is_mnemonic_or_process(skip_spaces(rest))
 }
 
+/// Whether a thread of one of Java's pools wrote the line, and no host of that name: neither a process nor a payload
+/// follows it.
+fn is_threads(text: &[u8]) -> bool {
+    let (name, behind) = word(skip_spaces(text));
+    let text = skip_spaces(behind);
+    is_thread(name) && !is_mnemonic_or_process(text) && !payload::is_payload(text)
+}
+
 /// Whether this is a thread of one of Java's pools: `http-nio-8080-exec-14`, `pool-1-thread-2`.
 pub(super) fn is_thread(name: &[u8]) -> bool {
     let Some(at) = memchr::memrchr(b'-', name) else { return false };
     let (pool, number) = (&name[..at], &name[at + 1..]);
     (pool.ends_with(b"-exec") || pool.ends_with(b"-thread"))
+        && !number.is_empty()
         && number.iter().all(u8::is_ascii_digit)
         && memchr::memchr_iter(b'-', pool).count() >= 2
 }
@@ -326,7 +335,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
             || (host::is_host(name)
                 && (cisco::follows(skip_spaces(behind))
                     || cisco::is_task(skip_spaces(behind))
-                    || skip_spaces(behind).starts_with(b"NetScreen device_id=")
+                    || payload::is_of_screen_os(name, skip_spaces(behind))
                     || place == Place::First
                         && (devices::is_model(name) || devices::is_draytek(name, skip_spaces(behind)))
                     || tag::is_bare_mnemonic(skip_spaces(behind))
@@ -337,23 +346,12 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         let name = host::without_port(name).filter(|_| !host::is_address(name)).unwrap_or(name);
         return behind_host(name, behind, rule_of(form), place);
     }
-    // An address that is set off by other signs than a space, or a name so where a TAG with a process follows.
+    // An address that is set off by other signs than a space.
     let inner = match first {
-        [b'(', inner @ .., b')']
-        | [b'<', inner @ .., b'>']
-        | [b'"', inner @ .., b'"']
-        | [b'\'', inner @ .., b'\'']
-        | [inner @ .., b',' | b';'] => inner,
+        [b'(', inner @ .., b')'] | [b'<', inner @ .., b'>'] | [inner @ .., b','] => inner,
         _ => b"",
     };
-    let is_name = || {
-        place == Place::First
-            && host::is_host(inner)
-            && host::is_no_word(inner)
-            && is_mnemonic_or_process(skip_spaces(behind))
-    };
-    let is_quoted = matches!(first.first(), Some(b'"' | b'\''));
-    if host::is_address(inner) && !is_quoted || is_name() {
+    if host::is_address(inner) {
         return behind_host(inner, behind, rule_of(form), place);
     }
     if let Some(name) = host::of_object(first)

@@ -73,7 +73,7 @@ fn tagged<'a>(name: &'a [u8], text: &'a [u8], tag: Tag<'a>) -> Parsed<'a> {
 /// Whether the word in front of a TAG is a host's name: one that is no word before topics of `MikroTik`, before a
 /// process, `gw-1 app[7]: text`, or before a TAG whose text is CEF, LEEF or a record of Linux audit, or begins with a
 /// marked severity, `gw-1 app: [ALERT] text`, `gw-1 app: NOTICE: text`; one with a dash or an underscore also before a
-/// TAG of a microcontroller's; one in full, `gw-1.example.org app: text`, before any TAG that begins no text.
+/// TAG of a microcontroller's.
 fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
     let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
     let is_candidate =
@@ -86,11 +86,7 @@ fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
         tag.proc_id.is_some_and(is_number) && is_name()
     } else {
         let is_event = is_marked(tag.body) || tag::is_payload(tag.body) || payload::is_audit_record(tag.body);
-        let is_in_full =
-            || is_in_full(name) && !tag.text.contains(&b' ') && tag.app.iter().any(u8::is_ascii_lowercase);
-        is_microcontroller(tag.app)
-            || is_in_full() && !is_first_of_text(tag.app)
-            || is_event && !is_first_of_text(tag.app) && is_name()
+        is_microcontroller(tag.app) || is_event && !is_first_of_text(tag.app) && is_name()
     }
 }
 
@@ -110,14 +106,4 @@ fn is_microcontroller(tag: &[u8]) -> bool {
 fn is_qualified(name: &[u8]) -> bool {
     let last = memchr::memrchr(b'.', name).map_or(&name[..0], |at| &name[at + 1..]);
     last.len() >= 2 && last.iter().all(u8::is_ascii_alphabetic)
-}
-
-/// Whether a name is a host's with two labels of its domain at least. Packages of Java are written so too, from the domain
-/// on and with a class behind it, and sites by their first label.
-fn is_in_full(name: &[u8]) -> bool {
-    const NONE: [&[u8]; 6] = [b"com.", b"de.", b"io.", b"net.", b"org.", b"www."];
-    is_qualified(name)
-        && memchr::memchr_iter(b'.', name).count() >= 2
-        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
-        && !NONE.iter().any(|start| name.starts_with(start))
 }

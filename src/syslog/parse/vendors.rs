@@ -84,10 +84,17 @@ pub fn glued_brackets(text: &[u8], form: Form) -> Option<Parsed<'_>> {
     const MAX_BYTES: usize = 96;
     let (brackets, rest) = word(&text[..text.len().min(MAX_BYTES)]);
     let mut names = brackets.strip_prefix(b"[")?.strip_suffix(b"]")?.split(|&byte| byte == b']');
-    let is_named = |name: &[u8]| name.split(|&byte| byte == b'-').next().is_some_and(is_gateway_model);
+    let is_named = |name: &[u8]| {
+        let end = memchr::memchr(b'-', name).unwrap_or(name.len());
+        is_gateway_model(&name[..end]) && end + 1 != name.len()
+    };
     let model = names.next().filter(|name| is_named(name) && host::is_host(name))?;
-    let mut inner =
-        || names.next()?.strip_prefix(b"[").filter(|name| name.iter().all(u8::is_ascii_alphabetic));
+    let mut inner = || {
+        names
+            .next()?
+            .strip_prefix(b"[")
+            .filter(|name| !name.is_empty() && name.iter().all(u8::is_ascii_alphabetic))
+    };
     let process = inner()?;
     let component = inner()?;
     let is_component = component.iter().all(u8::is_ascii_uppercase) && !is_level_in_capitals(component);
@@ -130,7 +137,7 @@ pub fn microcontroller<'a>(first: &'a [u8], behind: &'a [u8], form: Form) -> Opt
 }
 
 /// A model of Netgear's or D-Link's with that software: `FVS338`, `FVS336GV2`, `DSR500`.
-fn is_gateway_model(name: &[u8]) -> bool {
+pub fn is_gateway_model(name: &[u8]) -> bool {
     const SERIES: [&[u8]; 4] = [b"FVS", b"FVG", b"FVX", b"DSR"];
     (6..=10).contains(&name.len())
         && SERIES.contains(&&name[..3])
@@ -172,12 +179,15 @@ pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'
         return Some(parsed);
     }
     // AOS of Alcatel-Lucent has its task's name there, the task's number and `info message:`.
-    if first.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_')
+    if form == Form::BsdLike
+        && first.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_')
+        && !is_level_in_capitals(first)
         && let (number, rest) = word(skip_spaces(behind))
         && let [b'(', number @ .., b')'] = number
+        && !number.is_empty()
         && leading_digits(number) == number.len()
         && let (level, rest) = word(skip_spaces(rest))
-        && level.iter().all(u8::is_ascii_alphanumeric)
+        && (is_level(level) || level == b"alarm" || level.starts_with(b"debug"))
         && rest.starts_with(b" message:")
     {
         let mut parsed = Parsed::new("rfc3164-no-host", text);

@@ -31,24 +31,29 @@ pub(super) fn object(body: &[u8]) -> Found<'_> {
 pub(super) fn xdas(body: &[u8]) -> Option<Found<'_>> {
     /// The program's name, the level and the source.
     const MAX_BYTES: usize = 256;
-    let member = |text: &'_ [u8], key: &[u8]| memchr::memmem::find(text, key).map(|at| at + key.len());
-    let at = member(&body[..body.len().min(MAX_BYTES)], b"\"Observer\"")?;
-    let value = |text| Members::new(skip_to_object(text));
+    let start = &body[..body.len().min(MAX_BYTES)];
+    let at = memchr::memmem::find(start, b"\"Observer\"").filter(|&at| start[..at].contains(&b'{'))?;
+    // Who acted has a machine of the same form.
+    let observer = &body[at..memchr::memmem::find(body, b"\"Initiator\"")?.max(at)];
     let of_machine = |name: &[u8]| {
-        value(&body[at..]).find(|member| (member.depth, member.parent, member.key) == (2, b"Entity", name))
+        members(observer)?.find(|member| (member.depth, member.parent, member.key) == (2, b"Entity", name))
     };
     let host =
         of_machine(b"SysName").or_else(|| of_machine(b"SysAddr")).and_then(|member| name_of(member.value));
-    let time = member(&body[at..], b"\"Time\"").map(|time| &body[at + time..]);
-    let offset =
-        time.and_then(|time| value(time).find(|member| (member.depth, member.key) == (1, b"Offset")));
-    Some(Found { host, when: offset.and_then(|seconds| stamp(seconds.value)) })
+    let action = memchr::memmem::find(body, b"\"Action\"").map(|at| &body[at..]);
+    let time = action.and_then(|action| Some(&action[memchr::memmem::find(action, b"\"Time\"")?..]));
+    let seconds = time
+        .and_then(members)
+        .and_then(|mut members| members.find(|member| (member.depth, member.key) == (1, b"Offset")));
+    Some(Found { host, when: seconds.and_then(|seconds| stamp(seconds.value)) })
 }
 
-/// From the object on that follows a colon.
-fn skip_to_object(text: &[u8]) -> &[u8] {
-    let text = text.trim_ascii_start();
-    text.strip_prefix(b":").unwrap_or(text).trim_ascii_start()
+/// The members of the object that is the value of the key in quotes at the start of `text`.
+fn members(text: &[u8]) -> Option<Members<'_>> {
+    let key = text.strip_prefix(b"\"")?;
+    let value =
+        key[memchr::memchr(b'"', key)? + 1..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    value.starts_with(b"{").then(|| Members::new(value))
 }
 
 /// Times, the nearest to the record first: those of Elastic's and Logstash's events (`@timestamp`) and rsyslog's
@@ -89,6 +94,9 @@ impl<'a> Times<'a> {
             (2, b"$date") if parent == b"t" => (&mut self.logged, false),
             (2, b"epochSecond") if parent == b"instant" => (&mut self.logged, false),
             (2, b"created") if parent == b"event" => (&mut self.other, false),
+            // FireEye's alerts, Avi's logs of clients.
+            (2, b"occurred") if parent == b"alert" => (&mut self.inner, false),
+            (1, b"report_timestamp") => (&mut self.other, false),
             (1, key) if is_of_subject(key) => (&mut self.inner, false),
             (1, key) if is_time(key) => (&mut self.other, false),
             (2, key) if is_label(key) && !is_subject(parent) => (&mut self.inner, false),

@@ -142,7 +142,6 @@ fn is_own(name: &[u8]) -> bool {
         name,
         b"appliancename"
             | b"cbserver"
-            | b"devhost"
             | b"devname"
             | b"dvchost"
             | b"dvchostname"
@@ -150,7 +149,6 @@ fn is_own(name: &[u8]) -> bool {
             | b"kuberneteshost"
             | b"observerhostname"
             | b"observername"
-            | b"serviceengine"
             | b"sysloghost"
             | b"sysloghostname"
             | b"unithostname"

@@ -9,8 +9,8 @@ use crate::syslog::parse::{host, skip_spaces, word};
 use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
 
-/// CEF: `dvchost` or `dvc`, and `rt`, else `start`, else `end`, else a name for the time that its dictionary does not have;
-/// some write the full names of the dictionary.
+/// CEF: `dvchost` or `dvc`, and `rt`, else `start`, else `end`, else `timeStamp` or `deviceTime`, which its dictionary does not
+/// have; some write the full names of the dictionary.
 pub(super) fn cef(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut begin, mut end, mut written] = [None; 3];
@@ -20,7 +20,11 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
         match key {
             b"dvchost" | b"deviceHostName" => found.host = name_of(word(rest).0),
             b"dvc" | b"deviceAddress" => address = name_of(word(rest).0),
-            b"ApexCentralHost" => address = address.or_else(|| name_of(word(rest).0)),
+            b"ApexCentralHost" => {
+                let (name, behind) = word(rest);
+                let is_one_word = is_key_value(skip_spaces(behind)) || behind.is_empty();
+                address = address.or_else(|| name_of(name).filter(|_| is_one_word));
+            }
             // Check Point's gateway, where `dvc` is not mapped.
             b"origin" => address = address.or(Some(word(rest).0).filter(|value| host::is_address(value))),
             b"rt" | b"deviceReceiptTime" => {
@@ -28,7 +32,8 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
             }
             b"start" => begin = stamp(rest),
             b"end" => end = stamp(rest),
-            _ if written.is_none() && is_label(key) => written = stamp(rest),
+            b"timeStamp" => written = stamp(rest),
+            b"deviceTime" => written = written.or_else(|| stamp(rest)),
             _ => {}
         }
     }
@@ -39,36 +44,45 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
 
 /// LEEF: `devTime`; the format itself documents no field for the device, the products that send it use CEF's or their own.
 pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
+    /// The longest name, and the longest time with its zone's name.
+    const MAX_VALUE_BYTES: usize = 256;
+    const MAX_TIME_BYTES: usize = 64;
     let mut found = Found::default();
     let mut names = Names::default();
-    let (mut other, mut origin) = (None, None);
-    let attributes = body.splitn(6, |&byte| byte == b'|').nth(5).unwrap_or_default();
-    let stated = stated_separator(attributes);
-    // Some separate attributes by spaces.
-    let separator = stated.unwrap_or(if attributes.contains(&b'\t') { b'\t' } else { b' ' });
-    let ends_value = |byte: &u8| *byte == separator || matches!(byte, b'\t' | b'|' | b'^');
-    let value = |rest: &'a [u8]| {
-        let end = rest.iter().position(|byte| ends_value(byte) || *byte == b' ');
-        &rest[..end.unwrap_or(rest.len())]
+    let (mut other, mut sensor) = (None, None);
+    let mut fields = body.splitn(6, |&byte| byte == b'|');
+    let is_second = fields.next().is_some_and(|version| version.trim_ascii_end().ends_with(b"2.0"));
+    let (vendor, product) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+    let attributes = fields.nth(2).unwrap_or_default();
+    let stated = stated_separator(attributes).filter(|_| is_second);
+    // Some separate attributes by spaces, some by tabs whatever they state.
+    let is_tabbed = attributes.contains(&b'\t');
+    let separator = if is_tabbed { b'\t' } else { stated.unwrap_or(b' ') };
+    let ends_value = |byte: &u8| matches!(byte, b'\t' | b'|' | b'^') || *byte == separator;
+    let cut = |rest: &'a [u8], max_bytes: usize| {
+        let rest = &rest[..rest.len().min(max_bytes)];
+        &rest[..rest.iter().position(ends_value).unwrap_or(rest.len())]
     };
+    let value = |rest| word(cut(rest, MAX_VALUE_BYTES)).0;
+    // A separator may stand inside a time, too.
     let stamp = |rest: &'a [u8]| {
-        let end = rest.iter().position(|byte| ends_value(byte) && *byte != b' ');
-        stamp(&rest[..end.unwrap_or(rest.len())])
+        let whole = || stamp(&rest[..rest.len().min(MAX_TIME_BYTES)]);
+        let cut = cut(rest, MAX_TIME_BYTES);
+        (separator != b' ').then(|| stamp(cut)).flatten().or_else(whole)
     };
     for (key, rest) in KeyStarts::new(attributes, separator) {
         match key {
             b"devTime" => found.when = stamp(rest),
-            // Check Point's gateway, Dragon's sensor.
-            b"origin" => origin = Some(value(rest)).filter(|value| host::is_address(value)),
-            b"sensor" => {
-                origin = Some(value(rest)).filter(|value| host::is_host(value) && host::is_no_word(value));
+            b"origin" if vendor == b"Check Point" => {
+                sensor = sensor.or(Some(value(rest)).filter(|value| host::is_address(value)));
             }
+            b"sensor" if product == b"Dragon" => sensor = sensor.or_else(|| name_of(value(rest))),
             _ if is_label(key) => other = other.or_else(|| stamp(rest)),
             _ => names.take(&Member::at_top(key, value(rest))),
         }
     }
     // The computers that its events name are those that they are about.
-    Found { host: names.device().or(origin), when: found.when.or(other) }
+    Found { host: names.device().or(sensor), when: found.when.or(other) }
 }
 
 /// The separator that LEEF 2.0 states in front of the attributes, before a bar: itself, or its number in hexadecimal
@@ -148,7 +162,7 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     let [mut date, mut time, mut zone] = [None; 3];
     let [mut whole, mut later] = [None; 2];
     let [mut firewall, mut rated] = [false; 2];
-    let [mut node, mut engine, mut wall] = [None; 3];
+    let [mut node, mut engine, mut wall, mut sandbox] = [None; 4];
     let mut names = Names::default();
     let bars = body[..body.len().min(64)].contains(&b'|');
     let mut pairs = Pairs { rest: body, value: body };
@@ -156,6 +170,9 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
         match key {
             b"NodeId" => engine = engine.or(Some(value).filter(|id| host::is_address(id))),
             b"devname" | b"device_name" | b"dname" => found.host = found.host.or_else(|| name_of(value)),
+            // FortiSandbox has its serial number behind its name; FortiClient's name is a client's.
+            b"devhost" => sandbox = name_of(value),
+            b"devid" if value.starts_with(b"FSA") => found.host = found.host.or(sandbox),
             b"id" => firewall |= value == b"firewall",
             b"pri" | b"PRI" => rated = true,
             b"sn" | b"startime" => firewall = true,

@@ -99,23 +99,24 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     within.or_else(behind).or_else(second).or_else(|| among_brackets(text)).map(|found| found.when)
 }
 
-/// A time with brackets of its own among the first eight that begin a text, between which nothing stands:
-/// `[Auth][AuthReject][][][24/Nov/2026:09:31:07 -0500]`; or behind a number, with spaces and empty ones:
-/// `[-1234] [] [2026-11-24 09:31:07,110] text`.
+/// A time with brackets of its own among the first eight that begin a text: behind an empty pair, where nothing stands
+/// between them, `[Auth][AuthReject][][][24/Nov/2026:09:31:07 -0500]`; or behind a number, with spaces and empty pairs,
+/// `[-1234] [] [2026-11-24 09:31:07,110] text`. Others are those of what the text is about.
 fn among_brackets(text: &[u8]) -> Option<Scanned<'_>> {
     const MAX_BRACKETS: usize = 8;
     let number = text.strip_prefix(b"[")?;
     let number = number.strip_prefix(b"-").unwrap_or(number);
     let is_numbered = number.get(leading_digits(number)) == Some(&b']');
-    let mut rest = text;
+    let (mut rest, mut has_empty) = (text, false);
     for at in 0..MAX_BRACKETS {
         let inner = rest.strip_prefix(b"[")?;
         let close = memchr::memchr(b']', &inner[..inner.len().min(64)])?;
         let found =
             scan::scan(&inner[..close]).filter(|found| found.len == close && found.form != Form::Epoch);
         if found.is_some() {
-            return found;
+            return found.filter(|_| is_numbered || has_empty);
         }
+        has_empty |= close == 0;
         let may_be_spaced = is_numbered && (at == 0 || close == 0);
         rest = &inner[close + 1..];
         rest = if may_be_spaced { without_space(rest) } else { rest };
@@ -310,8 +311,6 @@ pub(super) fn is_label(key: &[u8]) -> bool {
             | b"detectiontime"
             | b"detecttime"
             | b"timedetected"
-            | b"devicetime"
-            | b"devtime"
             | b"dtime"
             | b"epoch"
             | b"eventdatetime"
@@ -327,7 +326,6 @@ pub(super) fn is_label(key: &[u8]) -> bool {
             | b"logtimestamp"
             | b"messagetime"
             | b"msgtime"
-            | b"occurred"
             | b"occurredtime"
             | b"occurrencetime"
             | b"occurtime"
@@ -337,7 +335,6 @@ pub(super) fn is_label(key: &[u8]) -> bool {
             | b"optime"
             | b"recordtime"
             | b"reporttime"
-            | b"reporttimestamp"
             | b"sendtime"
             | b"stagetimestamp"
             | b"stattime"
@@ -430,6 +427,7 @@ pub(super) fn is_time(key: &[u8]) -> bool {
                 | b"localtime"
                 | b"loggedat"
                 | b"occured"
+                | b"occurred"
                 | b"occurredat"
                 | b"published"
                 | b"writedate"
