@@ -401,3 +401,24 @@ fn a_file_of_messages_can_be_tried_out_before_a_device_is_connected() {
     let done = run(&mut program(&["parse", "/no/such/file"]));
     assert!(done.code == Some(1) && done.err.starts_with("ERROR - E505 "), "{done:?}");
 }
+
+#[test]
+fn a_zone_is_tried_out_by_the_settings_file_before_setup() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = dir.path().join("conf/soc-connector.toml");
+    let file = dir.path().join("device.log");
+    fs::create_dir(dir.path().join("conf")).unwrap();
+    fs::write(&file, "<34>2021-10-11 22:14:15 mymachine su: text\n").unwrap();
+    let parse = || run(program(&["--json", "--dir"]).arg(dir.path()).arg("parse").arg(&file));
+    for (text, timestamp) in [
+        ("", "2021-10-11T22:14:15Z"),
+        ("[normaliser]\ntime_zone = \"Europe/Berlin\"\n", "2021-10-11T22:14:15+02:00"),
+    ] {
+        fs::write(&settings, text).unwrap();
+        let event: Value = serde_json::from_str(&parse().ok().out).unwrap();
+        assert_eq!(event["timestamp"], timestamp);
+    }
+    fs::write(&settings, "[normaliser]\ntime_zone = \"Berlin\"\n").unwrap();
+    let done = parse();
+    assert!(done.code == Some(1) && done.out.contains("E122"), "{done:?}");
+}

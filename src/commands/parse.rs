@@ -1,4 +1,5 @@
-//! `parse [FILE]`: shows for each line what event it becomes and which rule reads it, before a device is connected.
+//! `parse [FILE]`: shows for each line what event it becomes and which rule reads it, before a device is connected, by
+//! the settings file as it is now.
 //!
 //! On a terminal the names of fields and the rule are in colour, unless `NO_COLOR` is set (<https://no-color.org>).
 
@@ -33,9 +34,8 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Shows every message's event. With `--json` one object a line.
 pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
-    // The zones of an installation, where there is one here; else the defaults.
-    let settings =
-        Install::open(dir).and_then(|install| settings::load_in_force(&install)).unwrap_or_default();
+    // As edited: a zone or a charset is tried out here before setup accepts it.
+    let settings = settings::load_edited(&Install::open(dir)?)?;
     let unreadable = |error: io::Error| {
         let name =
             options.file.as_ref().map_or("standard input".to_owned(), |file| file.display().to_string());

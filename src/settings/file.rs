@@ -1,8 +1,9 @@
 //! The settings file in the installation directory.
 
-use super::{Change, Changes, Settings, TEMPLATE, edit, parse};
+use super::{Change, Changes, Settings, TEMPLATE, edit, load_old, parse};
 use crate::error::{Code, Error, Result};
 use crate::install::{self, Install};
+use crate::state::Mode;
 use std::fmt::Write;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -32,16 +33,27 @@ pub fn load(install: &Install) -> Result<Settings> {
     Ok(settings)
 }
 
+/// The settings as the file that people edit has them now, also before setup has accepted them or given an id; the
+/// defaults where there is no file. E121 where it cannot be read, E122 where something in it is wrong.
+pub fn load_edited(install: &Install) -> Result<Settings> {
+    let path = install.settings_file();
+    read(&path)?.map_or_else(|| Ok(Settings::default()), |text| parse(&text, &path))
+}
+
 /// Setup's part: reads the file, or begins with the template where there is none, applies the options, gives the
-/// installation a random id where it has none, and writes the file where that changed it. Nothing is written where
+/// installation an id where it has none, and writes the file where that changed it. Nothing is written where
 /// anything is wrong (E121, E122). conf/ must exist.
+///
+/// The id is a new one, or, where `reset` has left events, that of the settings that it put aside: a receiver knows an
+/// event that comes twice by its id and number, and the numbers go on.
 pub fn prepare(install: &Install, changes: &Changes) -> Result<Settings> {
     let path = install.settings_file();
     let old = read(&path)?;
     let mut text = edit(old.as_deref().unwrap_or(&TEMPLATE), changes, &path)?;
     let mut settings = parse(&text, &path)?;
     if settings.connector.id.is_empty() {
-        let changes = Changes { id: Change::Set(random_id()), ..Changes::default() };
+        let id = id_of_kept_events(install).unwrap_or_else(random_id);
+        let changes = Changes { id: Change::Set(id), ..Changes::default() };
         text = edit(&text, &changes, &path)?;
         settings = parse(&text, &path)?;
     }
@@ -64,6 +76,13 @@ fn read(path: &Path) -> Result<Option<String>> {
     }
     let bytes = std::fs::read(path).map_err(|error| unreadable("cannot be read").caused_by(error))?;
     String::from_utf8(bytes).map(Some).map_err(|error| unreadable("is not UTF-8 text").caused_by(error))
+}
+
+fn id_of_kept_events(install: &Install) -> Option<String> {
+    let has_events =
+        |mode| std::fs::read_dir(install.spool_dir(mode)).is_ok_and(|mut dir| dir.next().is_some());
+    let is_kept = [Mode::Stage, Mode::Production].into_iter().any(has_events);
+    load_old(install).filter(|_| is_kept).map(|old| old.connector.id).filter(|id| !id.is_empty())
 }
 
 fn random_id() -> String {

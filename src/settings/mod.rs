@@ -20,7 +20,7 @@ mod tests;
 
 pub use accepted::{load_accepted, load_in_force, load_old};
 pub use edit::{Change, Changes, edit};
-pub use file::{load, prepare};
+pub use file::{load, load_edited, prepare};
 pub use parse::parse;
 pub use template::{TEMPLATE, render};
 

@@ -5,6 +5,7 @@ use super::schema::Kind;
 use super::*;
 use crate::error::Code;
 use crate::install::Install;
+use crate::state::Mode;
 use proptest::prelude::*;
 
 fn path() -> &'static Path {
@@ -466,6 +467,25 @@ fn setup_writes_the_file_once_and_keeps_id_and_edits() {
 
     let (_other_dir, other) = self::install();
     assert_ne!(prepare(&other, &Changes::default()).unwrap().connector.id, first.connector.id);
+}
+
+#[test]
+fn after_a_reset_the_id_is_that_of_the_events_which_wait() {
+    for (has_events, is_kept) in [(true, true), (false, false)] {
+        let (_dir, install) = install();
+        let first = prepare(&install, &Changes::default()).unwrap();
+        std::fs::rename(install.settings_file(), install.old_settings_file()).unwrap();
+        let spool = install.spool_dir(Mode::Production);
+        std::fs::create_dir_all(&spool).unwrap();
+        if has_events {
+            std::fs::write(spool.join("state"), "").unwrap();
+        }
+        let second = prepare(&install, &Changes::default()).unwrap();
+        assert_eq!(second.connector.id == first.connector.id, is_kept, "events: {has_events}");
+        let named = Changes { id: Change::Set("named".to_owned()), ..Changes::default() };
+        std::fs::remove_file(install.settings_file()).unwrap();
+        assert_eq!(prepare(&install, &named).unwrap().connector.id, "named", "an option is stronger");
+    }
 }
 
 #[test]
