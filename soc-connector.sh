@@ -3,6 +3,11 @@
 # that this script stands in (built now where it is missing or older than its sources), else the one on PATH.
 set -eu
 
+failed() {
+    printf 'ERROR - E901 %s\n        cause: %s\n        remedy: %s\n' "$1" "$2" "$3" >&2
+    exit 1
+}
+
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 if [ -x "$here/soc-connector" ] && [ ! -d "$here/soc-connector" ]; then
@@ -16,8 +21,9 @@ if [ -f "$here/Cargo.toml" ]; then
         ls "$here"/target/*/release/soc-connector >/dev/null 2>&1 ||
             echo "INFO - building soc-connector, which takes some minutes the first time ..." >&2
         (cd "$here" && cargo build --quiet --release --locked --bin soc-connector) || {
-            echo "ERROR - E901 soc-connector could not be built from $here" >&2
-            exit 1
+            failed "soc-connector could not be built from $here" \
+                "Cargo says above what failed: a compiler, a linker or a library is missing, or nothing can be downloaded." \
+                "Install what it names (README, \"Building it\"), or put a built soc-connector beside this script."
         }
     fi
     # .cargo/config.toml builds for a named target, so the binary is one directory deeper than usual.
@@ -30,5 +36,6 @@ if command -v soc-connector >/dev/null 2>&1; then
     exec soc-connector "$@"
 fi
 
-echo "ERROR - E901 no soc-connector binary beside $here/soc-connector.sh, in its source tree, or on PATH" >&2
-exit 1
+failed "no soc-connector binary beside $here/soc-connector.sh, in its source tree, or on PATH" \
+    "This script only passes on to the program." \
+    "Put the program beside this script, or install Rust's cargo and run it in the source tree."

@@ -6,7 +6,9 @@
 use crate::commands;
 use crate::console::Console;
 use crate::error::Result;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,7 +20,7 @@ use std::process::ExitCode;
 )]
 pub struct Arguments {
     /// Installation directory
-    #[arg(long, global = true, env = "SOC_DIR", default_value = ".", value_name = "DIR")]
+    #[arg(long, global = true, env = "SOC_DIR", default_value = ".", value_name = "DIR", value_parser = directory())]
     pub dir: PathBuf,
 
     /// One JSON object per line instead of text
@@ -64,7 +66,8 @@ pub enum Command {
         /// The code as printed, for example E104; all codes where none is given
         code: Option<String>,
     },
-    /// Show what events the lines of a file or of standard input become, and by which rule
+    /// Show what events the lines of a file or of standard input become, and by which rule, with the time zones and
+    /// charsets of the settings file as it is now
     Parse(commands::parse::Options),
     /// Print the running connector's metrics, in Prometheus' text format
     Metrics,
@@ -89,14 +92,24 @@ pub enum Command {
     EngineRelay(commands::engine_relay::Options),
 }
 
+/// A directory; an empty text, as a variable without a value has it, is the working directory.
+fn directory() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new()
+        .map(|text| PathBuf::from(if text.is_empty() { OsString::from(".") } else { text }))
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let console = Console::new(arguments.json);
+    // The command that started it shows what it said.
+    let is_helper = matches!(arguments.command, Command::EngineRelay(_));
     match dispatch(arguments, console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            console.error(&error);
+            if !is_helper {
+                console.error(&error);
+            }
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,6 @@
 //! `run`: the connector in the foreground, in the container or under systemd.
 
-use super::credentials;
+use super::{by_owner, credentials};
 use crate::connector::{Config, Connector};
 use crate::error::{Code, Error, Result};
 use crate::install::Install;
@@ -34,6 +34,10 @@ pub struct Options {
 /// Runs until SIGTERM or SIGINT.
 pub fn exec(dir: &Path, options: &Options, verbose: u8) -> Result<()> {
     let install = Install::open(dir)?;
+    if rustix::process::geteuid().is_root() {
+        // In a container the program is the user whose directory it has; a unit without `User=` is not.
+        by_owner(&install)?;
+    }
     let mut settings = settings::load_in_force(&install)?;
     let mode = match options.mode {
         Some(mode) => mode,

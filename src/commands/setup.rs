@@ -3,7 +3,7 @@
 //! All checks run before anything stops, each with a line of its own. Nothing that was set up before changes until
 //! every check has passed: a failed setup leaves a running connector running.
 
-use super::{Session, block_on};
+use super::{Session, block_on, by_owner};
 use crate::checks::{self, Finding, Outcome};
 use crate::clock::SystemClock;
 use crate::console::{self, Console};
@@ -85,6 +85,8 @@ impl Options {
 pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
     block_on(async {
         let install = Install::open(dir)?;
+        // What another user, root too, writes there its owner could not read.
+        by_owner(&install)?;
         let lock = install.lock("setup")?;
         install.create_layout()?;
         let settings = settings::prepare(&install, &options.changes())?;

@@ -49,11 +49,26 @@ pub fn exec(dir: &Path, console: Console) -> Result<()> {
     })?
 }
 
-/// Before setup there may be no engine yet, and the state is known without one.
+/// Before setup there may be no engine yet, and the state is known without one; after it what is known is said.
 fn before_setup(dir: &Path, console: Console, error: Error) -> Result<()> {
     let engine_missing =
         !matches!(error.code(), Code::SettingsInvalid | Code::SettingsUnreadable | Code::DirExposed);
-    if !engine_missing || store::load(&Install::open(dir)?)?.is_some() {
+    let record = store::load(&Install::open(dir)?)?;
+    if let Some(record) = &record
+        && !console.is_json()
+    {
+        console.info(format_args!(
+            "setup is complete, mode {}; whether the connector runs is not known:",
+            record.mode.name()
+        ));
+    }
+    if record.is_some() {
+        return Err(error);
+    }
+    if !engine_missing {
+        if !console.is_json() {
+            console.info(State::Incomplete);
+        }
         return Err(error);
     }
     if console.is_json() {

@@ -153,6 +153,9 @@ impl Guarded {
             (Self::Deploy, Complete(Production, _)) => {
                 return Err(self.refuse(state, "it is in production mode already"));
             }
+            (Self::Deploy, Complete(Stage, Running)) if !tested => {
+                return Err(self.refuse(state, "`test` has not passed since setup; run `test` and `stop`"));
+            }
             (Self::Deploy | Self::Reset | Self::Delete | Self::Purge, Complete(_, Running)) => "stop",
         };
         Err(self.refuse(state, &format!("run `{first}` first")))
@@ -255,5 +258,7 @@ mod tests {
         }
         let untested = Deploy.check(STAGE_STOPPED, false).unwrap_err().what();
         assert!(untested.contains("`test` has not passed since setup"), "{untested}");
+        let untested = Deploy.check(STAGE_RUNNING, false).unwrap_err().what();
+        assert!(untested.contains("run `test` and `stop`"), "{untested}");
     }
 }
