@@ -592,7 +592,12 @@ impl Installation {
         self.sh(&["purge"]).ok();
         self.assert_state("Setup: incomplete Mode: - Connector: -");
         self.sh(&["setup", "--image-file", "image.tar"]).ok();
-        assert_eq!(self.sh(&["update"]).ok().out.lines().last().unwrap(), "OK - the image is up to date");
+        let update = self.sh(&["update", "--image-file", "image.tar"]).ok().out;
+        assert_eq!(update.lines().last().unwrap(), "OK - the image is up to date");
+        let update = self.sh(&["update"]).ok().out;
+        assert!(update.contains("OK - the image came from an archive"), "{update}");
+        let setup = self.sh(&["setup"]).ok().out;
+        assert!(setup.contains(", which an archive brought; "), "{setup}");
         assert!(self.sh(&["deploy"]).err.starts_with("ERROR - E104 "), "deploy needs a passed test");
         self.sh(&["start"]).ok();
         self.sh(&["test"]).ok();
@@ -625,6 +630,18 @@ impl Installation {
             !production.events.iter().any(|event| event["body"].as_str().unwrap().contains("Incubator test")),
             "no stage event at the concentrator"
         );
+        // Without setup's record what runs can only be stopped.
+        let record = self.dir.join("setup/state.json");
+        let aside = self.dir.join("setup/state.aside");
+        fs::rename(&record, &aside).unwrap();
+        for command in ["reset", "delete", "purge"] {
+            let refused = self.sh(&[command]);
+            assert!(
+                refused.err.starts_with("ERROR - E104 ") && refused.err.contains("`stop`"),
+                "{refused:?}"
+            );
+        }
+        fs::rename(&aside, &record).unwrap();
         // Setup leads back to stage, whatever runs.
         self.sh(&["setup"]).ok();
         self.assert_state("Setup: complete Mode: stage Connector: stopped");

@@ -131,7 +131,9 @@ impl<E: Engine> Session<E> {
 
     /// Refuses what is not allowed in the present state, and gives the record where setup is complete.
     fn allow(&self, command: Guarded) -> Result<Option<&Record>> {
-        command.check(self.state(), self.record.as_ref().is_some_and(|record| record.tested))?;
+        let leftover = command.check_leftover().filter(|_| self.record.is_none() && self.running());
+        let tested = self.record.as_ref().is_some_and(|record| record.tested);
+        leftover.unwrap_or_else(|| command.check(self.state(), tested))?;
         Ok(self.record.as_ref())
     }
 

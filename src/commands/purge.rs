@@ -16,16 +16,18 @@ pub fn exec(dir: &Path, console: Console) -> Result<()> {
         session.allow(Guarded::Purge)?;
         // A leftover container would keep the engine from removing its image.
         session.engine.remove(&session.container_name(), true).await?;
-        let image = match &session.record {
-            Some(record) => record.image.clone(),
-            None => Image::of_this_program()?.id,
+        // Without a record there may still be the image of the settings, or this program's own.
+        let images = match &session.record {
+            Some(record) => [Some(record.image.clone()), record.loaded.clone()],
+            None => [session.settings.engine.image.clone(), Some(Image::of_this_program()?.id)],
         };
-        store::clear(&session.install)?;
-        if session.engine.remove_image(&image).await? {
-            console.ok("container image deleted");
-        } else {
-            console.ok("there is no container image");
+        let mut deleted = false;
+        for image in images.into_iter().flatten() {
+            deleted |= session.engine.remove_image(&image).await?;
         }
+        // Last, so that what an image's other user refuses can be asked again.
+        store::clear(&session.install)?;
+        console.ok(if deleted { "container image deleted" } else { "there is no container image" });
         console.info("before the next start run `setup`");
         Ok(())
     })?

@@ -40,7 +40,7 @@ pub struct Options {
     /// Pull this image instead of making one from this program
     #[arg(long, value_name = "REF", conflicts_with_all = ["image_file", "own_image"])]
     pub image: Option<String>,
-    /// Load this archive instead, as `image save` or the engine's own `save` writes it
+    /// Load this archive instead, as `image save` or the engine's own `save` writes it; it is used from then on
     #[arg(long, value_name = "FILE", conflicts_with = "own_image")]
     pub image_file: Option<PathBuf>,
     /// Make the image from this program (the default)
@@ -55,6 +55,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether the image of an archive that was given before stays.
+    fn keeps_loaded(&self) -> bool {
+        !self.own_image && self.image.is_none() && self.image_file.is_none()
+    }
+
     fn changes(&self) -> Changes {
         let choice = |yes: bool, no: bool| match (yes, no) {
             (true, _) => Change::Set(true),
@@ -96,6 +101,8 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
         let mut tell = |finding: &Finding| failures += u32::from(show(console, finding));
         // A record that cannot be read is what setup is the remedy for.
         let record = store::load(&install).unwrap_or_default();
+        let loaded = record.as_ref().and_then(|record| record.loaded.clone());
+        let loaded = loaded.filter(|_| options.keeps_loaded() && settings.engine.image.is_none());
         for finding in engine_access(&settings.engine) {
             tell(&finding);
         }
@@ -160,17 +167,17 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
 
         let mut image = None;
         if let Some(session) = &session {
-            match session.get_image(options.image_file.as_deref()).await {
-                Ok(id) => image = Some(id),
+            match session.image_for(loaded.as_deref(), options.image_file.as_deref()).await {
+                Ok(got) => image = Some(got),
                 Err(error) => tell(&Finding { check: "image", outcome: Outcome::Failed(error) }),
             }
         }
         match (session, plan, image, failures) {
-            (Some(session), Some(plan), Some(image), 0) => {
+            (Some(session), Some(plan), Some((image, is_loaded)), 0) => {
                 if let Some(former) = &former {
                     former.stop_connector().await?;
                 }
-                session.complete(&image, &plan).await
+                session.complete(&image, is_loaded, &plan).await
             }
             _ => Err(Error::new(Code::ChecksFailed, format!("setup is not done: {failures} checks failed"))),
         }
@@ -277,6 +284,30 @@ impl<E: Engine> Session<E> {
         None
     }
 
+    /// The image, and whether an archive brought it, now or before.
+    async fn image_for(&self, loaded: Option<&str>, file: Option<&Path>) -> Result<(String, bool)> {
+        if let Some(id) = loaded
+            && let Some(id) = self.loaded_image(id).await?
+        {
+            return Ok((id, true));
+        }
+        Ok((self.get_image(file).await?, file.is_some()))
+    }
+
+    /// The image that an archive brought before, where this engine has it.
+    async fn loaded_image(&self, id: &str) -> Result<Option<String>> {
+        if self.engine.image(id).await?.is_none() {
+            self.console.warn(format_args!(
+                "the engine has not the image {id}, which an archive brought; `--image-file` gives it once more"
+            ));
+            return Ok(None);
+        }
+        self.console.ok(format_args!(
+            "The engine has the image {id}, which an archive brought; `--own-image` makes one from this program."
+        ));
+        Ok(Some(id.to_owned()))
+    }
+
     /// Gets the image: from an archive, from a registry, or made from this very program. Returns its id.
     pub(super) async fn get_image(&self, file: Option<&Path>) -> Result<String> {
         let console = self.console;
@@ -313,7 +344,7 @@ impl<E: Engine> Session<E> {
     }
 
     /// Everything is checked: stops what runs, and writes what setup found.
-    async fn complete(&self, image: &str, plan: &NetworkPlan) -> Result<()> {
+    async fn complete(&self, image: &str, is_loaded: bool, plan: &NetworkPlan) -> Result<()> {
         if self.container.is_some() {
             self.stop_connector().await?;
         }
@@ -329,6 +360,7 @@ impl<E: Engine> Session<E> {
             tested: false,
             setup_due: false,
             image: image.to_owned(),
+            loaded: is_loaded.then(|| image.to_owned()),
             network: plan.attachment.name().to_owned(),
             container: self.container_name(),
             completed: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),

@@ -21,7 +21,17 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
         let session = Session::exclusive(dir, console, "update").await?;
         let record = session.allow(Guarded::Update)?.expect("update is allowed only after setup");
         let mut record = record.clone();
+        if record.loaded.is_some() && options.image_file.is_none() {
+            console.ok("the image came from an archive, which is looked for nowhere");
+            console.info(
+                "`update --image-file FILE` brings a newer one, `setup --own-image` makes one from this program",
+            );
+            return Ok(());
+        }
         let image = session.get_image(options.image_file.as_deref()).await?;
+        if options.image_file.is_some() {
+            record.loaded = Some(image.clone());
+        }
         if image == record.image {
             console.ok("the image is up to date");
             return Ok(());

@@ -161,6 +161,18 @@ impl Guarded {
         Err(self.refuse(state, &format!("run `{first}` first")))
     }
 
+    /// Decides for a container that runs though setup's record is gone: it can be stopped, and before that nothing may
+    /// take it away. Nothing for commands that the table decides.
+    pub fn check_leftover(self) -> Option<Result<()>> {
+        match self {
+            Self::Stop => Some(Ok(())),
+            Self::Reset | Self::Delete | Self::Purge => {
+                Some(Err(self.refuse(State::Incomplete, "a connector runs nevertheless; run `stop` first")))
+            }
+            _ => None,
+        }
+    }
+
     fn refuse(self, state: State, way: &str) -> Error {
         Error::new(
             Code::NotAllowed,
@@ -256,6 +268,13 @@ mod tests {
                 }
             }
         }
+        // Without setup's record a running container can be stopped, and nothing else takes it away.
+        assert!(Stop.check_leftover().unwrap().is_ok());
+        for command in [Reset, Delete, Purge] {
+            let what = command.check_leftover().unwrap().unwrap_err().what();
+            assert!(what.contains("`stop`"), "{what}");
+        }
+        assert!([Start, Test, Deploy, Update].iter().all(|command| command.check_leftover().is_none()));
         let untested = Deploy.check(STAGE_STOPPED, false).unwrap_err().what();
         assert!(untested.contains("`test` has not passed since setup"), "{untested}");
         let untested = Deploy.check(STAGE_RUNNING, false).unwrap_err().what();

@@ -23,6 +23,9 @@ pub struct Record {
     pub setup_due: bool,
     /// Engine's image id (`sha256:…`) that `start` uses.
     pub image: String,
+    /// The image that an archive brought (`--image-file`), which setup uses until it is given another way to get one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<String>,
     /// The network mode that setup chose: `host`, `bridge` or `slirp4netns`.
     pub network: String,
     /// The container's name; derived from DIR, so that two installations on one host never meet.
