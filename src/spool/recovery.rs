@@ -46,6 +46,15 @@ pub struct Unfinished {
     pub durable_len: u64,
     /// The last sequence number in this part; one less than the first where there is none.
     pub durable_seq: u64,
+    /// The last sequence number written to it, where this process wrote it and still has in memory what is not durable.
+    pub copied_seq: Option<u64>,
+}
+
+impl Unfinished {
+    /// Whether there is nothing in it but a copy of what is in memory, to be written anew.
+    pub fn is_copy(&self) -> bool {
+        self.copied_seq.is_some() && self.durable_seq < self.name.first_seq
+    }
 }
 
 /// What opening found.
@@ -145,7 +154,7 @@ pub fn recover(fs: &dyn FileSystem, dir: &Path, fresh: &Fresh) -> io::Result<Rec
         for segment in sealed.iter().filter(|segment| segment.name.number > name.number) {
             cut_out(&mut rewrite, segment.first_seq, segment.last_seq);
         }
-        unfinished.push(Unfinished { name, durable_len, durable_seq });
+        unfinished.push(Unfinished { name, durable_len, durable_seq, copied_seq: None });
     }
     rewrite.sort_by_key(|chunk| chunk.first_seq);
     sealed.sort_by_key(|segment| (segment.first_seq, segment.name.number));

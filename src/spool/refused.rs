@@ -3,7 +3,7 @@
 //! One file, `refused`, begun with the first such event and appended to: 12 bytes of head (`SOCRFSD` and a line feed,
 //! then the seed of its checksums, little-endian), then records as in segments (`record`), in order of their sequence
 //! numbers. An event is on the disk here before it counts as acknowledged in the queue, so a crash between the two finds
-//! it in both places; it is then not written a second time. A torn record at the end, or a damaged one, is passed by.
+//! it in both places; it is then not written a second time, by its number and its bytes. A torn record at the end, or a damaged one, is passed by.
 //!
 //! The file has a bound, beyond which nothing more is set aside and the queue waits: then people have to look. They
 //! read it with `spool export --refused` and may remove it while the connector is stopped.
@@ -81,13 +81,14 @@ impl Refused {
         seed: u32,
         (seq, origin, message): (u64, &Origin, &[u8]),
     ) -> io::Result<SetAside> {
-        if seq <= self.last_seq {
+        // By its bytes: a spool that lost its state gives numbers again.
+        if seq <= self.last_seq && holds(fs, dir, (seq, origin, message))? {
             return Ok(SetAside::Done);
         }
         let path = dir.join(NAME);
-        let (file, new): (Box<dyn File>, bool) = match fs.open(&path, true) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (fs.create(&path)?, true),
-            opened => (opened?, false),
+        let file: Box<dyn File> = match fs.open(&path, true) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs.create(&path)?,
+            opened => opened?,
         };
         // What another seed's head, or none that can be read, stands in front of is for people alone; the records here
         // have this file's seed.
@@ -104,12 +105,21 @@ impl Refused {
         }
         file.write_all_at(&bytes, at)?;
         file.sync_data()?;
-        if new {
-            fs.sync_dir(dir)?;
-        }
-        *self = Self { events: self.events + 1, size_bytes: end, last_seq: seq };
+        // Each time: it is seldom, and the try that made the file may have failed behind that.
+        fs.sync_dir(dir)?;
+        *self = Self { events: self.events + 1, size_bytes: end, last_seq: self.last_seq.max(seq) };
         Ok(SetAside::Done)
     }
+}
+
+/// Whether the file has this very event.
+fn holds(fs: &dyn FileSystem, dir: &Path, event: (u64, &Origin, &[u8])) -> io::Result<bool> {
+    let mut is_there = false;
+    export(fs, dir, |seq, origin, message| {
+        is_there |= (seq, &origin, message) == event;
+        Ok(())
+    })?;
+    Ok(is_there)
 }
 
 fn contents(fs: &dyn FileSystem, dir: &Path) -> io::Result<Option<Vec<u8>>> {

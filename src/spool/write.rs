@@ -1,7 +1,8 @@
 //! The write path: what happens under the writer's lock.
 //!
 //! Every failure ends in one of two ways. A write or a sync that failed abandons its segment: the part that was synced
-//! before stays, and everything in memory behind it is written to a new segment by the next call. A failure to tidy up
+//! before stays, and everything in memory behind it is written to a new segment by the next call; of segments that hold
+//! nothing but such copies one stays beside it at most ([`Spool::sync`]). A failure to tidy up
 //! (names, footers, removal) changes nothing that counts, and is tried again.
 
 use super::Options;
@@ -29,9 +30,19 @@ pub struct WriteSide {
     buffer: Vec<u8>,
     /// A write or sync failed: everything in memory that is not on the disk goes to a new segment first.
     rewrite_due: bool,
+    /// The last write failed because the file system is full.
+    is_out_of_space: bool,
     /// Free bytes when last asked, less what was written since.
     free_bytes: u64,
     unchecked_bytes: u64,
+}
+
+/// Which copies of what is in memory stay on the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// The one that has most of it.
+    Best,
+    Nothing,
 }
 
 impl WriteSide {
@@ -42,6 +53,7 @@ impl WriteSide {
             unfinished,
             buffer: Vec::new(),
             rewrite_due,
+            is_out_of_space: false,
             free_bytes: 0,
             unchecked_bytes: FREE_CHECK_BYTES,
         }
@@ -64,9 +76,16 @@ impl Spool {
     /// [`Spool::sync`] under the lock.
     pub(super) fn sync_locked(&self, writer: &mut WriteSide) -> Result<u64> {
         if writer.rewrite_due {
+            self.remove_copies(writer, Keep::Best);
+            writer.is_out_of_space = false;
             let chunks: Vec<Chunk> = lock(&self.shared).tail.unsynced().cloned().collect();
             for chunk in chunks {
-                self.write_chunks(writer, &[chunk])?;
+                if let Err(error) = self.write_chunks(writer, &[chunk]) {
+                    if writer.is_out_of_space {
+                        self.remove_copies(writer, Keep::Nothing);
+                    }
+                    return Err(error);
+                }
             }
             writer.rewrite_due = false;
         }
@@ -118,6 +137,7 @@ impl Spool {
         let current = writer.current.as_mut().expect("there is a segment now");
         fault_point::pass(Place::BeforeAppend, current.last_seq);
         if let Err(error) = current.append(&mut writer.buffer, chunks) {
+            writer.is_out_of_space = error.kind() == io::ErrorKind::StorageFull;
             self.abandon(writer);
             return Err(self.refused("the spool cannot be written", error));
         }
@@ -163,9 +183,15 @@ impl Spool {
                 Ok(segment)
             }
             Err(error) => {
+                writer.is_out_of_space = error.kind() == io::ErrorKind::StorageFull;
                 // An empty file of this number means nothing, but it should not stay for ever.
                 if self.fs.remove(&path).is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
-                    writer.unfinished.push(Unfinished { name, durable_len: 0, durable_seq: first_seq - 1 });
+                    writer.unfinished.push(Unfinished {
+                        name,
+                        durable_len: 0,
+                        durable_seq: first_seq - 1,
+                        copied_seq: Some(first_seq - 1),
+                    });
                 }
                 Err(self.refused("a new segment cannot be made", error))
             }
@@ -205,6 +231,7 @@ impl Spool {
                 name: current.name,
                 durable_len: current.durable_len,
                 durable_seq: current.durable_seq,
+                copied_seq: None,
             });
             return Ok(());
         }
@@ -237,6 +264,20 @@ impl Spool {
             name: current.name,
             durable_len: current.durable_len,
             durable_seq: current.durable_seq,
+            copied_seq: Some(current.last_seq),
+        });
+    }
+
+    /// Removes abandoned segments that are nothing but copies of what is in memory, which is written anew next: without
+    /// that a disk that fails to sync would be filled with them. The best one stays, so that a process that is killed
+    /// meanwhile loses nothing, unless it stands in the way of the new one.
+    fn remove_copies(&self, writer: &mut WriteSide, keep: Keep) {
+        let copies = writer.unfinished.iter().filter(|unfinished| unfinished.is_copy());
+        let best = copies.max_by_key(|copy| (copy.copied_seq, copy.name.number)).map(|copy| copy.name.number);
+        let kept = best.filter(|_| keep == Keep::Best);
+        writer.unfinished.retain(|unfinished| {
+            let stays = !unfinished.is_copy() || Some(unfinished.name.number) == kept;
+            stays || self.finish_one(unfinished).is_err()
         });
     }
 

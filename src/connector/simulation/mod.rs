@@ -160,8 +160,13 @@ impl Life {
         let mut faults = Vec::new();
         if chance.percent(40) {
             for _ in 0..chance.within(1, 3) {
-                let fault =
-                    chance.of(&[DiskFault::Io, DiskFault::Sync, DiskFault::Space, DiskFault::ReadOnly]);
+                let fault = chance.of(&[
+                    DiskFault::Io,
+                    DiskFault::Sync,
+                    DiskFault::Data,
+                    DiskFault::Space,
+                    DiskFault::ReadOnly,
+                ]);
                 faults.push((
                     chance.millis(0, 15_000),
                     chance.within(0, 8),

@@ -17,6 +17,8 @@ pub enum Fault {
     Io,
     /// Only syncs do.
     Sync,
+    /// Only syncs of files' data do, while new names reach the disk.
+    Data,
     /// Writes and new files answer ENOSPC.
     Space,
     /// Everything that changes something answers EROFS.
@@ -123,7 +125,7 @@ impl Inner {
             .find(|(from, until, fault)| (*from..*until).contains(&step) && hit_by.contains(fault));
         match hit {
             None => Ok(()),
-            Some((_, _, Fault::Io | Fault::Sync)) => Err(io::Error::from_raw_os_error(5)),
+            Some((_, _, Fault::Io | Fault::Sync | Fault::Data)) => Err(io::Error::from_raw_os_error(5)),
             Some((_, _, Fault::Space)) => Err(io::Error::from_raw_os_error(28)),
             Some((_, _, Fault::ReadOnly)) => Err(io::Error::from_raw_os_error(30)),
         }
@@ -304,7 +306,7 @@ impl File for DiskFile {
     fn sync_data(&self) -> io::Result<()> {
         let mut inner = self.disk.inner();
         inner.counters.syncs += 1;
-        if let Err(error) = inner.fault(&[Fault::Io, Fault::Sync, Fault::ReadOnly]) {
+        if let Err(error) = inner.fault(&[Fault::Io, Fault::Sync, Fault::Data, Fault::ReadOnly]) {
             inner.some_of(self.inode);
             return Err(error);
         }

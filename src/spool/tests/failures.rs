@@ -282,6 +282,50 @@ fn a_process_killed_after_a_failed_sync_does_not_believe_the_cache() {
 }
 
 #[test]
+fn a_disk_that_fails_to_sync_is_not_filled_with_copies() {
+    for durable in [0, 5] {
+        let disk = Disk::new(1);
+        let (spool, _) = open(&disk, one_segment());
+        if durable > 0 {
+            spool.append(batch(1, durable)).unwrap();
+            spool.sync().unwrap();
+        }
+        spool.append(batch(durable + 1, 5)).unwrap();
+        disk.fail(0, u64::MAX / 2, Fault::Data);
+        for _ in 0..50 {
+            spool.sync().unwrap_err();
+            // The durable part, the best copy, and the one that is being written.
+            assert!(segments(&disk).len() <= 3, "{:?}", segments(&disk));
+            let copied = segments(&disk)
+                .iter()
+                .any(|name| memchr::memmem::find(&disk.content(name), &message(durable + 5)).is_some());
+            assert!(copied, "a process that is killed now loses nothing");
+        }
+        disk.heal();
+        spool.sync().unwrap();
+        assert_eq!(segments(&disk).len(), if durable > 0 { 2 } else { 1 });
+        assert_eq!(read_all(&spool, 0), (1..=durable + 5).collect::<Vec<_>>());
+    }
+}
+
+/// The copy is in the way of what would be written in its place.
+#[test]
+fn a_disk_that_was_full_when_it_failed_to_sync_is_written_to_again() {
+    let disk = Disk::new(1);
+    let (spool, _) = open(&disk, one_segment());
+    spool.append(batch(1, 50)).unwrap();
+    disk.fail(0, 1, Fault::Sync);
+    spool.sync().unwrap_err();
+    let used: usize = disk.names().iter().map(|name| disk.content(name).len()).sum();
+    disk.set_free(Some(used as u64 + 600));
+    assert_eq!(spool.sync().unwrap_err().code(), Code::SpoolDiskFull);
+    // What the copy had is free again.
+    spool.sync().unwrap();
+    assert_eq!(segments(&disk).len(), 1);
+    assert_eq!(read_all(&spool, 0), (1..=50).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_full_file_system_refuses_the_batch_whole_and_takes_it_when_there_is_space() {
     let disk = Disk::new(1);
     let (spool, _) = open(&disk, options());
@@ -332,7 +376,7 @@ fn a_read_only_file_system_still_delivers_the_backlog() {
 
 #[test]
 fn trouble_with_the_disk_is_an_alarm_and_ends_without_a_restart() {
-    for fault in [Fault::Io, Fault::Sync, Fault::Space, Fault::ReadOnly] {
+    for fault in [Fault::Io, Fault::Sync, Fault::Data, Fault::Space, Fault::ReadOnly] {
         let disk = Disk::new(1);
         let (spool, _) = open(&disk, options());
         let mut taken = 0;

@@ -48,7 +48,13 @@ enum Action {
 }
 
 fn action() -> impl Strategy<Value = Action> {
-    let fault = prop_oneof![Just(Fault::Io), Just(Fault::Sync), Just(Fault::Space), Just(Fault::ReadOnly)];
+    let fault = prop_oneof![
+        Just(Fault::Io),
+        Just(Fault::Sync),
+        Just(Fault::Data),
+        Just(Fault::Space),
+        Just(Fault::ReadOnly)
+    ];
     prop_oneof![
         12 => (1..12u8, 0..120u8).prop_map(|(events, size)| Action::Append { events, size }),
         8 => Just(Action::Sync),

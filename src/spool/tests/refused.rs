@@ -51,6 +51,36 @@ fn a_refused_event_is_on_the_disk_before_it_leaves_the_queue() {
     assert_eq!(read_all(&spool, 0), (7..=20).collect::<Vec<_>>());
 }
 
+/// Numbers are given again, and one of them was set aside before.
+#[test]
+fn an_event_of_a_number_that_was_set_aside_before_is_set_aside_too() {
+    let disk = Disk::new(1);
+    let spool = open(&disk);
+    spool.append(batch(1, 9)).unwrap();
+    spool.sync().unwrap();
+    spool.set_aside(1).unwrap();
+    spool.acknowledge(9).unwrap();
+    drop(spool);
+    for name in disk.names().into_iter().filter(|name| name != NAME) {
+        disk.lose(&name);
+    }
+    let spool = open(&disk);
+    let mut other = crate::batch::Batch::default();
+    other.push(origin(1), b"another event");
+    spool.append(Arc::new(other)).unwrap();
+    spool.sync().unwrap();
+    spool.set_aside(1).unwrap();
+    let mut found = Vec::new();
+    let inspector = Inspector::open_on(Arc::new(disk.clone()), Path::new(DIR)).unwrap();
+    inspector
+        .export_refused(|seq, _, text| {
+            found.push((seq, text.to_vec()));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(found, [(1, message(1)), (1, b"another event".to_vec())]);
+}
+
 #[test]
 fn an_event_that_is_not_there_any_more_blocks_nobody() {
     let spool = open(&Disk::new(1));
