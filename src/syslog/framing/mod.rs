@@ -282,7 +282,8 @@ impl Framer {
         self.kept.extend_from_slice(&more[..room]);
         if !more[room..].iter().all(|&byte| trailer(byte)) {
             each(Frame { message: &self.kept[..self.max], cut: true });
-            self.kept.clear();
+            // Not only cleared: what is kept is bounded by its length, and the rest of this message may never come.
+            self.kept = Vec::new();
             self.delivered = true;
         }
     }

@@ -12,6 +12,7 @@ fn frames_of(stream: &[u8], max: usize, mut lengths: impl Iterator<Item = usize>
         let (read, later) = rest.split_at(lengths.next().unwrap_or(rest.len()).clamp(1, rest.len()));
         framer.push(read, |frame| found.push((frame.message.to_vec(), frame.cut)));
         assert!(framer.kept_bytes() <= max.max(MAX_COUNT_DIGITS + 3), "{} bytes kept", framer.kept_bytes());
+        assert!(!framer.delivered || framer.kept.capacity() == 0, "memory is kept for what is delivered");
         rest = later;
     }
     framer.finish(|frame| found.push((frame.message.to_vec(), frame.cut)));
