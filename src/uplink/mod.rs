@@ -274,7 +274,7 @@ async fn connect<W: EventWriter>(
     };
     let begun = Instant::now();
     let lost = match dialled {
-        Ok(dialled) => match serve(link, choice, targets, index, dialled, tls).await {
+        Ok(dialled) => match served(link, choice, targets, index, dialled, tls).await {
             Ended::Done => return Connected::Done,
             Ended::Left => {
                 tracing::info!(%endpoint, "left for a receiver of a better site");
@@ -345,12 +345,31 @@ async fn judge<W: EventWriter>(link: &mut Link<W>, blamed: Option<flight::Unackn
                     link.complain(&error);
                 }
                 Err(error) => {
+                    // The next try waits for a receiver like any other, and asks the witness again.
+                    link.suspicion.inconclusive();
                     link.status.error(&error);
                     link.complain(&error);
                 }
             }
         }
     }
+}
+
+/// [`serve`], and what it says of the receiver: one that acknowledged something is well.
+async fn served<W: EventWriter>(
+    link: &mut Link<W>,
+    choice: &mut Choice,
+    targets: &[Receiver],
+    index: usize,
+    dialled: Dialled,
+    tls: &TlsSource,
+) -> Ended {
+    let before = link.acknowledged;
+    let ended = serve(link, choice, targets, index, dialled, tls).await;
+    if link.acknowledged > before {
+        choice.succeeded(index);
+    }
+    ended
 }
 
 /// One connection, and probes of better sites beside it.
@@ -429,6 +448,11 @@ enum Pause {
 }
 
 async fn pause<W>(link: &mut Link<W>, tls: &TlsSource, until: Instant) -> Pause {
+    let until = match *link.stop.borrow() {
+        // The connector ends then, however long a receiver is to be left alone.
+        Stop::Drain { deadline } => until.min(deadline),
+        Stop::Running | Stop::Now => until,
+    };
     let refused = link.refused.take();
     let pause = tokio::select! {
         biased;

@@ -67,6 +67,13 @@ struct Outgoing {
     written: usize,
 }
 
+impl Outgoing {
+    /// Whether a part of it was not even handed to the connection.
+    fn is_unwritten(&self) -> bool {
+        self.written < self.bytes.len()
+    }
+}
+
 /// Sends and reads until the connection ends. Once `leave` is true no window is begun any more, and the connection ends
 /// when those on their way are acknowledged.
 pub(super) async fn run<W, S>(
@@ -341,6 +348,11 @@ async fn exchange<W: EventWriter>(
                     while let Some(frame) = decoder.next().map_err(|garbage| Failure::Garbage(garbage.to_string()))? {
                         let Frame::Ack(sequence) = frame else { continue };
                         let news = flight.acknowledge(sequence).map_err(|error| Failure::Garbage(error.to_string()))?;
+                        // All events of the last window, which is still being written.
+                        if flight.is_empty() && outgoing.as_ref().is_some_and(Outgoing::is_unwritten) {
+                            let why = "it acknowledges events that were not sent yet";
+                            return Err(Failure::Garbage(why.to_owned()));
+                        }
                         if witness.is_some() && news.is_some() {
                             return Ok(Ended::Witnessed);
                         }
@@ -352,7 +364,7 @@ async fn exchange<W: EventWriter>(
                     link.status.in_flight(flight.len());
                 }
             }
-            () = sleep_until(life + link.settings.ack_timeout), if !flight.is_empty() => {
+            () = sleep_until(life + link.settings.ack_timeout), if !flight.is_empty() || outgoing.is_some() => {
                 return Err(Failure::Silent(link.settings.ack_timeout));
             }
             () = sleep_until(progress + stuck_after), if !flight.is_empty() => return Err(Failure::Stuck(stuck_after)),

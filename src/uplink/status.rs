@@ -236,6 +236,11 @@ impl Status {
             snapshot.events_acknowledged += events;
             snapshot.last_acknowledged_seq = Some(last_seq);
             snapshot.last_acknowledged_s = Some(now_s());
+            // Who acknowledges is well; the breaker itself hears of it when the connection ends.
+            let in_use = snapshot.in_use.as_ref();
+            if let Some(known) = snapshot.endpoints.iter_mut().find(|known| Some(&known.endpoint) == in_use) {
+                known.breaker = Breaker::Closed;
+            }
         });
     }
 

@@ -20,6 +20,8 @@ pub(super) struct MemoryQueue {
     messages: Mutex<Vec<Vec<u8>>>,
     acknowledged: watch::Sender<u64>,
     pub set_aside: Mutex<Vec<u64>>,
+    /// Nothing more is set aside.
+    pub is_full: Mutex<bool>,
     durable: watch::Sender<u64>,
     /// Events in one chunk at most, so that windows are made of several.
     chunk: usize,
@@ -31,6 +33,7 @@ impl MemoryQueue {
             messages: Mutex::default(),
             acknowledged: watch::Sender::new(0),
             set_aside: Mutex::default(),
+            is_full: Mutex::default(),
             durable: watch::Sender::new(0),
             chunk: 7,
         });
@@ -88,6 +91,9 @@ impl Queue for MemoryQueue {
     }
 
     fn set_aside(&self, seq: u64) -> Result<()> {
+        if *self.is_full.lock().unwrap() {
+            return Err(Error::new(Code::SpoolRefusedFull, "no room"));
+        }
         self.set_aside.lock().unwrap().push(seq);
         self.acknowledge(seq)
     }

@@ -2,6 +2,7 @@
 
 use super::scripted::{Answer, Scripted};
 use super::*;
+use crate::uplink::choice::Breaker;
 use crate::uplink::suspicion::STRIKES;
 use std::collections::BTreeSet;
 
@@ -47,6 +48,51 @@ async fn an_event_that_receivers_refuse_is_set_aside_and_those_behind_it_go_on()
         assert!(tries >= STRIKES as usize * bad.len(), "{tries} tries are too few to judge");
         assert!(tries < 60 * bad.len(), "{tries} tries are no bound");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_can_be_set_aside_the_receivers_are_not_pressed() {
+    let network = Scripted::new(2, refuses(&[5]));
+    let queue = MemoryQueue::new(20);
+    *queue.is_full.lock().unwrap() = true;
+    let (_status, _stop) = network.start(&queue, &["r0:1", "r1:1"], windows(8));
+    queue.until_acknowledged(4).await;
+    sleep(Duration::from_secs(3600)).await;
+    network.dialled.lock().unwrap().clear();
+    sleep(Duration::from_secs(3600)).await;
+    let tries = network.dialled.lock().unwrap().len();
+    assert!((10..2000).contains(&tries), "{tries} tries in an hour");
+    *queue.is_full.lock().unwrap() = false;
+    queue.until_acknowledged(20).await;
+    assert_delivered(&network, &queue, 20, &[5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_at_its_deadline_however_long_the_receivers_are_left_alone() {
+    let network = Scripted::new(1, refuses(&[]));
+    network.up.lock().unwrap()[0] = false;
+    let queue = MemoryQueue::new(1);
+    let settings = settings::Uplink { max_backoff: Duration::from_secs(3600), ..windows(8) };
+    let (_status, stop) = network.start(&queue, &["r0:1"], settings);
+    sleep(Duration::from_secs(24 * 3600)).await;
+    let begun = Instant::now();
+    stop.send_replace(Stop::Drain { deadline: begun + Duration::from_secs(20) });
+    // The uplink's end.
+    stop.closed().await;
+    assert_eq!(begun.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_acknowledges_again_has_a_closed_breaker() {
+    let network = Scripted::new(1, refuses(&[]));
+    network.up.lock().unwrap()[0] = false;
+    let queue = MemoryQueue::new(20);
+    let (status, _stop) = network.start(&queue, &["r0:1"], windows(8));
+    status.wait_for(|seen| seen.endpoints.first().is_some_and(|known| known.breaker == Breaker::Open)).await;
+    network.up.lock().unwrap()[0] = true;
+    queue.until_acknowledged(20).await;
+    let seen = status.wait_for(|seen| seen.events_acknowledged == 20).await;
+    assert_eq!(seen.endpoints[0].breaker, Breaker::Closed);
 }
 
 #[tokio::test(start_paused = true)]

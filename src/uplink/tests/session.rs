@@ -231,6 +231,21 @@ async fn what_is_no_acknowledgement_ends_the_connection() {
     }
 }
 
+/// A window larger than the pipe, of which a part cannot have arrived.
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_of_what_was_not_sent_is_not_believed() {
+    const EVENTS: u32 = 50_000;
+    let queue = MemoryQueue::new(EVENTS as usize);
+    let mut receiver =
+        Receiver::new(&queue, settings::Uplink { window_events: EVENTS as usize, ..settings() });
+    let Got::Window(count) = receiver.frame().await else { panic!("a window is due") };
+    receiver.ack(count).await;
+    let Receiver { stream: _open, session, .. } = receiver;
+    let (lost, link) = ended(session.await.unwrap());
+    assert_eq!(lost.error.code(), Code::ReceiverGarbage);
+    assert_eq!((queue.acknowledged(), link.acknowledged), (0, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn draining_ends_with_the_last_acknowledgement_or_at_its_deadline() {
     for answers in [true, false] {
