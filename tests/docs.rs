@@ -124,7 +124,9 @@ What to watch first: `soc_connector_healthy`; the age of the oldest event (delay
 and `soc_connector_spool_lost_events_total` (loss); `soc_connector_spool_size_bytes` against `soc_connector_spool_max_bytes`;
 the end of the certificate. As alerting rules:
 
-    soc_connector_healthy == 0
+    absent(soc_connector_healthy) or soc_connector_healthy == 0
+    soc_connector_spool_full == 1
+    soc_connector_spool_refused_events > 0
     soc_connector_spool_oldest_event_age_seconds > 300
     increase(soc_connector_udp_kernel_drops_total[10m]) > 0
     increase(soc_connector_spool_lost_events_total[10m]) > 0

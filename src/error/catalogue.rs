@@ -87,7 +87,7 @@ codes! {
     CertificateNotYetValid = 236, "The client certificate is not valid yet.",
         "Check this host's clock; where it is right, wait until the time that the message names.";
     CertificateEndsSoon = 237, "The client certificate ends soon; after that no event is accepted.",
-        "Ask the SOC team for a new certificate now, put both files in place of the old ones and run setup again.";
+        "Ask the SOC team for a new certificate now, put both files in place of the old ones, then `stop` and `start`.";
     CertificateNotForClients = 238, "The certificate must not be used by a client, so every server would refuse it.",
         "Copy the client certificate of the onboarding; a server's or a CA's certificate does not serve here.";
     CertificateWrongIssuer = 239, "The client certificate was not issued by the CA that the SOC accepts.",
@@ -132,7 +132,7 @@ codes! {
     NetworkImpossible = 325, "The engine cannot offer the syslog port in the network mode that was asked for.",
         "Set `engine.network` to \"auto\", or follow the message; ports below 1024 need `--sudo`.";
     MountImpossible = 326, "A path of the installation cannot be given to a container.",
-        "Move the installation to a directory whose path has no colon and only UTF-8 characters.";
+        "Run `stop` and `delete` here, move the installation to a directory whose path has no colon and only UTF-8 characters, and run `setup` there.";
     // --- E4xx: endpoints, ports, clock, host ---
     NameUnresolved = 401, "A server's name could not be resolved to an address.",
         "Check this host's name servers (/etc/resolv.conf) and the endpoint in the settings.";
@@ -166,20 +166,20 @@ codes! {
     ProbeLost = 502, "A probe sent to the published syslog port did not come out at the connector's listener.",
         "Look for a firewall rule on this host that blocks the port, and at the container's last lines above.";
     ConnectorSilent = 503, "The running connector does not answer on its socket in setup/run/.",
-        "Look at logs/connector.log; `stop` and `start` bring it up anew.";
+        "See `soc-connector status`: where it runs, logs/connector.log says why, and `stop` and `start` bring it up anew; else `start` starts it.";
     Unhealthy = 504, "The connector runs, but does not do its work: its listener, its spool or its uplink is in trouble.",
         "The message says which; `soc-connector status` and logs/connector.log say more.";
     InputUnreadable = 505, "The file of messages cannot be read.",
         "Check its name, its owner and its mode.";
     MetricsUnavailable = 506, "The metrics cannot be served over HTTP: another process has the port, most often another connector. Everything else works.",
-        "Choose another `metrics.port` in the settings, or 0 to have none, and run setup; `soc-connector metrics` prints them in any case.";
+        "Choose another `metrics.port` in the settings, or 0 to have none, and run setup, which ends in stage mode; `soc-connector metrics` prints them in any case.";
     // --- E6xx: spool and disk ---
     SpoolBusy = 601, "Another process works with the same spool.",
         "Stop the other connector; `soc-connector status` shows it. The lock is the kernel's and is never left behind.";
     SpoolUnusable = 602, "The spool's directory cannot be made, read or locked by this user.",
         "Check the owner and the rights of the spool's directory, and the file system's health.";
     SpoolDiskFull = 603, "The spool's file system is full.",
-        "Free space on it, or move the installation to a larger one. Events are taken in again as soon as there is space.";
+        "Free space on it, or run `stop` and `delete`, move the installation to a larger one, and run `setup` there. Events are taken in again as soon as there is space.";
     SpoolWriteFailed = 604, "The disk or its file system refused a write of the spool.",
         "Check the kernel's log and the disk's health. What was not yet safe is kept in memory and written anew.";
     SpoolReadFailed = 605, "The disk or its file system refused a read of the spool.",

@@ -351,7 +351,7 @@ pub(super) const SECTIONS: &[Section] = &[
             Key {
                 name: "compression",
                 about: "The zlib level of compressed frames: 1 is fast, 9 is small. Level 1 sends about\n\
-                        a tenth of the bytes, at half as much processor time again.",
+                        a tenth of the bytes, at about twice the processor time for each event.",
                 kind: Kind::Whole {
                     min: 1,
                     max: 9,
@@ -399,7 +399,8 @@ pub(super) const SECTIONS: &[Section] = &[
             },
             Key {
                 name: "ack_timeout_s",
-                about: "A receiver that acknowledges nothing for so many seconds while events wait for it is left.",
+                about: "A receiver that gives no sign of life for so many seconds while events wait for it is left, and\n\
+                        one that acknowledges nothing and takes nothing in for five times as long.",
                 kind: Kind::Whole {
                     min: 5,
                     max: 3600,
@@ -412,7 +413,8 @@ pub(super) const SECTIONS: &[Section] = &[
             Key {
                 name: "max_backoff_s",
                 about: "The longest wait before a receiver that failed is tried again, in seconds. The first wait is a\n\
-                        quarter of a second at most, each next one twice the last.",
+                        quarter of a second at most, each next one twice the last. One that refuses the certificate\n\
+                        is tried after two minutes, or at once when the certificate was replaced.",
                 kind: Kind::Whole {
                     min: 1,
                     max: 3600,
