@@ -57,8 +57,9 @@ fn before_setup(dir: &Path, console: Console, error: Error) -> Result<()> {
     if let Some(record) = &record
         && !console.is_json()
     {
+        let due = if record.setup_due { ", but due again since `update` brought a newer image" } else { "" };
         console.info(format_args!(
-            "setup is complete, mode {}; whether the connector runs is not known:",
+            "setup is complete{due}, mode {}; whether the connector runs is not known:",
             record.mode.name()
         ));
     }

@@ -2,7 +2,7 @@
 
 use super::{Session, block_on};
 use crate::console::Console;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::state::machine::Guarded;
 use crate::state::store;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,14 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
         let session = Session::exclusive(dir, console, "update").await?;
         let record = session.allow(Guarded::Update)?.expect("update is allowed only after setup");
         let mut record = record.clone();
+        if let Some(reference) = &session.settings.engine.image
+            && options.image_file.is_some()
+        {
+            let what = format!(
+                "the settings name the image {reference}; `setup --image-file FILE` takes an archive instead"
+            );
+            return Err(Error::new(Code::NotAllowed, what));
+        }
         if record.loaded.is_some() && options.image_file.is_none() {
             console.ok("the image came from an archive, which is looked for nowhere");
             console.info(
@@ -33,6 +41,11 @@ pub fn exec(dir: &Path, console: Console, options: &Options) -> Result<()> {
             record.loaded = Some(image.clone());
         }
         if image == record.image {
+            if options.image_file.is_some() {
+                // Another archive may have been given since setup.
+                record.setup_due = false;
+                store::save(&session.install, &record)?;
+            }
             console.ok("the image is up to date");
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! The settings file in the installation directory.
 
-use super::{Change, Changes, Settings, TEMPLATE, edit, load_old, parse};
+use super::{Change, Changes, Settings, TEMPLATE, edit, load_accepted, load_old, parse};
 use crate::error::{Code, Error, Result};
 use crate::install::{self, Install};
 use crate::state::Mode;
@@ -44,8 +44,8 @@ pub fn load_edited(install: &Install) -> Result<Settings> {
 /// installation an id where it has none, and writes the file where that changed it. Nothing is written where
 /// anything is wrong (E121, E122). conf/ must exist.
 ///
-/// The id is a new one, or, where `reset` has left events, that of the settings that it put aside: a receiver knows an
-/// event that comes twice by its id and number, and the numbers go on.
+/// The id is a new one, or, where events wait, that of the settings that were accepted last or that `reset` put aside: a
+/// receiver knows an event that comes twice by its id and number, and the numbers go on.
 pub fn prepare(install: &Install, changes: &Changes) -> Result<Settings> {
     let path = install.settings_file();
     let old = read(&path)?;
@@ -82,7 +82,8 @@ fn id_of_kept_events(install: &Install) -> Option<String> {
     let has_events =
         |mode| std::fs::read_dir(install.spool_dir(mode)).is_ok_and(|mut dir| dir.next().is_some());
     let is_kept = [Mode::Stage, Mode::Production].into_iter().any(has_events);
-    load_old(install).filter(|_| is_kept).map(|old| old.connector.id).filter(|id| !id.is_empty())
+    let former = load_accepted(install).ok().or_else(|| load_old(install));
+    former.filter(|_| is_kept).map(|former| former.connector.id).filter(|id| !id.is_empty())
 }
 
 fn random_id() -> String {

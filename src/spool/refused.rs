@@ -103,10 +103,14 @@ impl Refused {
         if end > MAX_BYTES {
             return Ok(SetAside::Full);
         }
-        file.write_all_at(&bytes, at)?;
-        file.sync_data()?;
-        // Each time: it is seldom, and the try that made the file may have failed behind that.
-        fs.sync_dir(dir)?;
+        // The directory each time: it is seldom, and the try that made the file may have failed behind that.
+        let written =
+            file.write_all_at(&bytes, at).and_then(|()| file.sync_data()).and_then(|()| fs.sync_dir(dir));
+        if let Err(error) = written {
+            // The cache shows it as if it were there, and the next try would believe that, or write it once more.
+            let _ = file.truncate(at);
+            return Err(error);
+        }
         *self = Self { events: self.events + 1, size_bytes: end, last_seq: self.last_seq.max(seq) };
         Ok(SetAside::Done)
     }

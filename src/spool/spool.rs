@@ -485,10 +485,12 @@ impl Queue for Spool {
 }
 
 fn refusal(error: &io::Error) -> Code {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::SpoolDiskFull,
-        _ => Code::SpoolWriteFailed,
-    }
+    if is_full(error) { Code::SpoolDiskFull } else { Code::SpoolWriteFailed }
+}
+
+/// Whether the file system, or what this user may take of it, is full.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The part of a chunk from `from` on that is within the bounds; at least one event.

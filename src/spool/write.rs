@@ -11,7 +11,7 @@ use super::record;
 use super::recovery::{Segment, Unfinished};
 use super::segment::{self, FOOTER_BYTES, Footer, HEADER_BYTES, Header, Name};
 use super::shared::DiskState;
-use super::spool::{Spool, lock};
+use super::spool::{Spool, is_full, lock};
 use super::state::Mark;
 use crate::clock::{Clock, SystemClock, UnixMicros};
 use crate::error::Result;
@@ -30,7 +30,7 @@ pub struct WriteSide {
     buffer: Vec<u8>,
     /// A write or sync failed: everything in memory that is not on the disk goes to a new segment first.
     rewrite_due: bool,
-    /// The last write failed because the file system is full.
+    /// A write or a sync failed because the file system, or a quota, is full: the copies on it go before the next try.
     is_out_of_space: bool,
     /// Free bytes when last asked, less what was written since.
     free_bytes: u64,
@@ -76,22 +76,19 @@ impl Spool {
     /// [`Spool::sync`] under the lock.
     pub(super) fn sync_locked(&self, writer: &mut WriteSide) -> Result<u64> {
         if writer.rewrite_due {
-            self.remove_copies(writer, Keep::Best);
-            writer.is_out_of_space = false;
+            let is_out_of_space = std::mem::take(&mut writer.is_out_of_space);
+            self.remove_copies(writer, if is_out_of_space { Keep::Nothing } else { Keep::Best });
             let chunks: Vec<Chunk> = lock(&self.shared).tail.unsynced().cloned().collect();
             for chunk in chunks {
-                if let Err(error) = self.write_chunks(writer, &[chunk]) {
-                    if writer.is_out_of_space {
-                        self.remove_copies(writer, Keep::Nothing);
-                    }
-                    return Err(error);
-                }
+                self.write_chunks(writer, &[chunk])?;
             }
             writer.rewrite_due = false;
         }
         if let Some(current) = writer.current.as_mut().filter(|current| current.is_dirty()) {
             fault_point::pass(Place::BeforeSync, current.last_seq);
             if let Err(error) = self.timed(|| current.sync()) {
+                // Delayed allocation, NFS and thin pools say so here.
+                writer.is_out_of_space |= is_full(&error);
                 self.abandon(writer);
                 return Err(self.refused("the spool cannot be synced", error));
             }
@@ -137,7 +134,7 @@ impl Spool {
         let current = writer.current.as_mut().expect("there is a segment now");
         fault_point::pass(Place::BeforeAppend, current.last_seq);
         if let Err(error) = current.append(&mut writer.buffer, chunks) {
-            writer.is_out_of_space = error.kind() == io::ErrorKind::StorageFull;
+            writer.is_out_of_space |= is_full(&error);
             self.abandon(writer);
             return Err(self.refused("the spool cannot be written", error));
         }
@@ -183,7 +180,7 @@ impl Spool {
                 Ok(segment)
             }
             Err(error) => {
-                writer.is_out_of_space = error.kind() == io::ErrorKind::StorageFull;
+                writer.is_out_of_space |= is_full(&error);
                 // An empty file of this number means nothing, but it should not stay for ever.
                 if self.fs.remove(&path).is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
                     writer.unfinished.push(Unfinished {
@@ -208,6 +205,7 @@ impl Spool {
         let complete = match self.timed(|| current.complete()) {
             Ok(name) => name,
             Err(error) => {
+                writer.is_out_of_space |= is_full(&error);
                 self.abandon(writer);
                 return Err(self.refused("a segment cannot be completed", error));
             }

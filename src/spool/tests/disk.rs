@@ -98,6 +98,7 @@ struct Inner {
     durable_names: BTreeMap<String, usize>,
     namings: Vec<Naming>,
     free: Option<u64>,
+    is_quota: bool,
     faults: Vec<(u64, u64, Fault)>,
     step: u64,
     random: u64,
@@ -203,6 +204,11 @@ impl Disk {
         self.inner().free = free;
     }
 
+    /// What is full is a quota.
+    pub fn set_quota(&self) {
+        self.inner().is_quota = true;
+    }
+
     /// Power is cut: names and content go back to what was synced, and any part of the rest.
     pub fn power_cut(&self) {
         let mut inner = self.inner();
@@ -293,7 +299,7 @@ impl File for DiskFile {
         let mut result = inner.fault(&[Fault::Io, Fault::Space, Fault::ReadOnly]);
         let grows = (offset + bytes.len() as u64).saturating_sub(inner.inodes[self.inode].now.len() as u64);
         if result.is_ok() && inner.free.is_some_and(|free| Disk::used(&inner) + grows > free) {
-            result = Err(io::Error::from_raw_os_error(28));
+            result = Err(io::Error::from_raw_os_error(if inner.is_quota { 122 } else { 28 }));
         }
         let written = if result.is_ok() { bytes.len() } else { inner.random(bytes.len()) };
         let change = Change::Write { at: offset as usize, bytes: bytes[..written].to_vec() };

@@ -311,18 +311,23 @@ fn a_disk_that_fails_to_sync_is_not_filled_with_copies() {
 /// The copy is in the way of what would be written in its place.
 #[test]
 fn a_disk_that_was_full_when_it_failed_to_sync_is_written_to_again() {
-    let disk = Disk::new(1);
-    let (spool, _) = open(&disk, one_segment());
-    spool.append(batch(1, 50)).unwrap();
-    disk.fail(0, 1, Fault::Sync);
-    spool.sync().unwrap_err();
-    let used: usize = disk.names().iter().map(|name| disk.content(name).len()).sum();
-    disk.set_free(Some(used as u64 + 600));
-    assert_eq!(spool.sync().unwrap_err().code(), Code::SpoolDiskFull);
-    // What the copy had is free again.
-    spool.sync().unwrap();
-    assert_eq!(segments(&disk).len(), 1);
-    assert_eq!(read_all(&spool, 0), (1..=50).collect::<Vec<_>>());
+    for is_quota in [false, true] {
+        let disk = Disk::new(1);
+        if is_quota {
+            disk.set_quota();
+        }
+        let (spool, _) = open(&disk, one_segment());
+        spool.append(batch(1, 50)).unwrap();
+        disk.fail(0, 1, Fault::Sync);
+        spool.sync().unwrap_err();
+        let used: usize = disk.names().iter().map(|name| disk.content(name).len()).sum();
+        disk.set_free(Some(used as u64 + 600));
+        assert_eq!(spool.sync().unwrap_err().code(), Code::SpoolDiskFull);
+        // What the copy had is free again.
+        spool.sync().unwrap();
+        assert_eq!(segments(&disk).len(), 1);
+        assert_eq!(read_all(&spool, 0), (1..=50).collect::<Vec<_>>());
+    }
 }
 
 #[test]

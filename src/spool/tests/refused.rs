@@ -1,6 +1,6 @@
 //! Events that receivers refuse.
 
-use super::disk::Disk;
+use super::disk::{Disk, Fault};
 use super::{batch, message, options, origin, read_all};
 use crate::error::Code;
 use crate::spool::refused::{self, MAX_BYTES, NAME, Refused, SetAside};
@@ -51,6 +51,26 @@ fn a_refused_event_is_on_the_disk_before_it_leaves_the_queue() {
     assert_eq!(read_all(&spool, 0), (7..=20).collect::<Vec<_>>());
 }
 
+#[test]
+fn what_the_disk_did_not_take_is_not_set_aside_and_is_written_once_when_it_does() {
+    let disk = Disk::new(1);
+    let spool = open(&disk);
+    spool.append(batch(1, 20)).unwrap();
+    spool.sync().unwrap();
+    spool.acknowledge(4).unwrap();
+    for fault in [Fault::Data, Fault::Sync] {
+        let seq = spool.acknowledged() + 1;
+        disk.fail(0, u64::MAX / 2, fault);
+        for _ in 0..2 {
+            spool.set_aside(seq).unwrap_err();
+            assert_eq!(spool.acknowledged(), seq - 1);
+        }
+        disk.heal();
+        spool.set_aside(seq).unwrap();
+    }
+    assert_eq!(set_aside(&disk), [5, 6]);
+}
+
 /// Numbers are given again, and one of them was set aside before.
 #[test]
 fn an_event_of_a_number_that_was_set_aside_before_is_set_aside_too() {
@@ -69,6 +89,11 @@ fn an_event_of_a_number_that_was_set_aside_before_is_set_aside_too() {
     other.push(origin(1), b"another event");
     spool.append(Arc::new(other)).unwrap();
     spool.sync().unwrap();
+    // What the cache shows of a try that failed is not believed.
+    disk.fail(0, u64::MAX / 2, Fault::Data);
+    spool.set_aside(1).unwrap_err();
+    spool.set_aside(1).unwrap_err();
+    disk.heal();
     spool.set_aside(1).unwrap();
     let mut found = Vec::new();
     let inspector = Inspector::open_on(Arc::new(disk.clone()), Path::new(DIR)).unwrap();
