@@ -274,7 +274,7 @@ async fn connect<W: EventWriter>(
     };
     let begun = Instant::now();
     let lost = match dialled {
-        Ok(dialled) => match served(link, choice, targets, index, dialled, tls).await {
+        Ok(dialled) => match serve(link, choice, targets, index, dialled, tls).await {
             Ended::Done => return Connected::Done,
             Ended::Left => {
                 tracing::info!(%endpoint, "left for a receiver of a better site");
@@ -355,23 +355,6 @@ async fn judge<W: EventWriter>(link: &mut Link<W>, blamed: Option<flight::Unackn
     }
 }
 
-/// [`serve`], and what it says of the receiver: one that acknowledged something is well.
-async fn served<W: EventWriter>(
-    link: &mut Link<W>,
-    choice: &mut Choice,
-    targets: &[Receiver],
-    index: usize,
-    dialled: Dialled,
-    tls: &TlsSource,
-) -> Ended {
-    let before = link.acknowledged;
-    let ended = serve(link, choice, targets, index, dialled, tls).await;
-    if link.acknowledged > before {
-        choice.succeeded(index);
-    }
-    ended
-}
-
 /// One connection, and probes of better sites beside it.
 async fn serve<W: EventWriter>(
     link: &mut Link<W>,
@@ -386,6 +369,7 @@ async fn serve<W: EventWriter>(
     tracing::info!(%endpoint, address, protocol, "connected to the receiver");
     link.status.connected(index, address);
     choice.begin(index);
+    let before = link.acknowledged;
     let (leave, left) = watch::channel(false);
     let probing = Probing {
         dial: Arc::clone(&link.dial),
@@ -398,6 +382,9 @@ async fn serve<W: EventWriter>(
         () = probing.run(choice, targets, index, tls, &leave) => unreachable!("probing never ends"),
     };
     link.status.disconnected(index);
+    if link.acknowledged > before {
+        choice.succeeded(index);
+    }
     ended
 }
 
