@@ -659,9 +659,14 @@ impl Installation {
         }
         if uid != 0 {
             // What root writes into the operator's directory the operator could not read.
-            let root = run(Command::new("./soc-connector.sh").arg("start").current_dir(&self.dir));
-            assert_eq!(root.code, Some(1), "{root:?}");
-            assert!(root.err.starts_with("ERROR - E"), "{root:?}");
+            for command in ["start", "setup", "run"] {
+                let root = run(Command::new("./soc-connector.sh").arg(command).current_dir(&self.dir));
+                assert_eq!(root.code, Some(1), "{root:?}");
+                assert!(root.err.starts_with("ERROR - E432 "), "{root:?}");
+            }
+            for path in walk(&self.dir) {
+                assert_eq!(fs::symlink_metadata(&path).unwrap().uid(), uid, "{} is root's", path.display());
+            }
         }
         let record: Value =
             serde_json::from_slice(&fs::read(self.dir.join("setup/state.json")).unwrap()).unwrap();
