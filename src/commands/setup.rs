@@ -298,7 +298,7 @@ impl<E: Engine> Session<E> {
     async fn loaded_image(&self, id: &str) -> Result<Option<String>> {
         if self.engine.image(id).await?.is_none() {
             self.console.warn(format_args!(
-                "the engine has not the image {id}, which an archive brought; `--image-file` gives it once more"
+                "the engine does not have the image {id}, which an archive brought; `--image-file` gives it once more"
             ));
             return Ok(None);
         }

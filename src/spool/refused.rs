@@ -3,7 +3,8 @@
 //! One file, `refused`, begun with the first such event and appended to: 12 bytes of head (`SOCRFSD` and a line feed,
 //! then the seed of its checksums, little-endian), then records as in segments (`record`), in order of their sequence
 //! numbers. An event is on the disk here before it counts as acknowledged in the queue, so a crash between the two finds
-//! it in both places; it is then not written a second time, by its number and its bytes. A torn record at the end, or a damaged one, is passed by.
+//! it in both places; known by its number and its bytes, it is then not written a second time. A torn record at the end,
+//! or a damaged one, is passed by.
 //!
 //! The file has a bound, beyond which nothing more is set aside and the queue waits: then people have to look. They
 //! read it with `spool export --refused` and may remove it while the connector is stopped.
