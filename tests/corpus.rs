@@ -228,6 +228,10 @@ behind it do not have, which a test holds against every example. What no rule re
 `body`. `src/syslog/parse/mod.rs` says how the shapes are told apart.
 
 A field without a source in the message has the sender's address (`hostName`), the time of reception (`timestamp`) or `-`.
+
+A timestamp without a year has the one that brings it nearest to its reception. A day and a month in numbers between slashes are
+read month first, between dashes day first, unless the other order alone is of the day of reception (within 36 hours):
+`02/11/2026` is 2 November to whom it reaches then. What is sent long afterwards, an archive, is better written with ISO 8601.
 ";
 
 #[test]

@@ -5,6 +5,7 @@ use super::level::{self, LEVELS, is_facility_and_level, is_level_in_capitals, is
 use super::rfc3164::Place;
 use super::{
     Parsed, cisco, devices, host, leading_digits, payload, pri, relay, skip_spaces, tag, without_space, word,
+    words,
 };
 use crate::syslog::time::scan;
 
@@ -179,60 +180,9 @@ pub(super) fn is_mnemonic_or_process(text: &[u8]) -> bool {
     })
 }
 
-/// Words that begin texts and are no names, whatever their capitals.
-const TEXT_WORDS: [&[u8]; 41] = [
-    b"a",
-    b"access",
-    b"alarm",
-    b"all",
-    b"an",
-    b"attempt",
-    b"authentication",
-    b"cannot",
-    b"client",
-    b"cold",
-    b"config",
-    b"configuration",
-    b"connection",
-    b"failed",
-    b"failure",
-    b"fan",
-    b"interface",
-    b"invalid",
-    b"link",
-    b"login",
-    b"logout",
-    b"new",
-    b"no",
-    b"not",
-    b"password",
-    b"poe",
-    b"port",
-    b"power",
-    b"session",
-    b"slot",
-    b"starting",
-    b"started",
-    b"successful",
-    b"successfully",
-    b"temperature",
-    b"the",
-    b"this",
-    b"unable",
-    b"unit",
-    b"user",
-    b"warm",
-];
-
-/// Whether a word begins texts, whatever its capitals.
-pub(super) fn is_first_of_text(word: &[u8]) -> bool {
-    // The longest of them has fourteen letters.
-    word.len() <= 14 && TEXT_WORDS.iter().any(|known| known.eq_ignore_ascii_case(word))
-}
-
 /// Whether the word where HOSTNAME stands is of the text, though it has a name's signs: a full stop ends it, it has no
 /// letter, it is an interface's or a path's, the noun of a number (`Port 1/0/3`), or one of those that begin texts. A
-/// TAG, a payload or another header behind it makes a host of any.
+/// TAG, a payload or another header behind it makes a host of any but those that say something of a word with a colon.
 pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
     let text = skip_spaces(behind);
     let text = text.strip_prefix(b": ").map_or(text, skip_spaces);
@@ -243,7 +193,9 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
     };
     let is_letters = first.iter().all(u8::is_ascii_alphabetic);
     let is_candidate = if is_letters {
-        is_first_of_text(first)
+        words::is_first_of_text(first)
+            || words::begins_sentence(first, skip_spaces(behind))
+            || is_before_colon(first, text)
             || first[1..].iter().all(u8::is_ascii_lowercase)
                 && first[0].is_ascii_uppercase()
                 && !next.is_empty()
@@ -266,9 +218,16 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
             || text.starts_with(b"{")
             || payload::is_device_pairs(text)
             || first.iter().all(u8::is_ascii_digit) && payload::is_quoted_pairs(text)
-            || scan::scan(text).is_some()
+            || scan::scan(text.strip_prefix(b"1 ").unwrap_or(text)).is_some()
+            || relay::forwarded(text).is_some()
     };
-    is_candidate && !has_tag(text) && !is_header()
+    is_candidate && (!has_tag(text) || is_letters && is_before_colon(first, text)) && !is_header()
+}
+
+/// Whether the word with a colon at the beginning of `text` is the second of a sentence, rather than a TAG.
+fn is_before_colon(first: &[u8], text: &[u8]) -> bool {
+    tag::scan(text)
+        .is_some_and(|tag| tag.colon && tag.text == tag.app && words::is_before_colon(first, tag.app))
 }
 
 /// `192-0-2-1`, as providers name hosts.
@@ -351,7 +310,7 @@ fn without_parenthesis(text: &[u8]) -> &[u8] {
 }
 
 /// What syslog daemons write for themselves, without a host before it: how it begins.
-pub(super) const OWN_WORDS: [&[u8]; 8] = [
+pub(super) const OWN_WORDS: [&[u8]; 10] = [
     b"last message repeated ",
     b"last message buffered ",
     b"message repeated ",
@@ -360,6 +319,8 @@ pub(super) const OWN_WORDS: [&[u8]; 8] = [
     b"-- MARK --",
     b"syslogd started: BusyBox",
     b"syslogd exiting",
+    b"exiting on signal ",
+    b"above message repeats ",
 ];
 
 /// Whether sysklogd's daemons say that they begin or end, with their version, where HOSTNAME stands.

@@ -27,7 +27,7 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
         parsed.set_tag(tag);
         return Some(parsed);
     }
-    if let Some(parsed) = named(name, skip_spaces(behind)) {
+    if let Some(parsed) = named(name, skip_spaces(behind)).or_else(|| behind_facility(name, behind)) {
         return Some(parsed);
     }
     let has_version = || name.windows(3).any(|part| matches!(part, [b'0'..=b'9', b'.', b'0'..=b'9']));
@@ -38,6 +38,35 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     let mut parsed = Parsed { host, ..Parsed::new("unifi", without_space(rest)) };
     set_tag(&mut parsed, rest);
     Some(parsed)
+}
+
+/// Mobility System Software names a facility in front of its time, and again in the TAG behind a severity:
+/// `AAA Nov 05 08:00:01.123456 WARNING AAA-WARN: text`. A telephone system of innovaphone has its name there, two
+/// blanks and no time.
+fn behind_facility<'a>(name: &'a [u8], behind: &'a [u8]) -> Option<Parsed<'a>> {
+    if let Some(text @ [b'A'..=b'Z' | b'a'..=b'z', ..]) = behind.strip_prefix(b"  ")
+        && is_telephone_system(name)
+        && scan::scan(text).is_none()
+        && tag::scan(text).is_none_or(|tag| !text[tag.text.len()..].starts_with(b": "))
+    {
+        return Some(Parsed { host: Some(name), ..Parsed::new("tag", without_space(behind)) });
+    }
+    let is_facility = name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let dated = behind.strip_prefix(b" ").filter(|_| is_facility)?;
+    let scanned = scan::scan(dated)?;
+    let rest = dated[scanned.len..].strip_prefix(b" ")?;
+    let (level, text) = word(rest);
+    let (mark, _) = word(without_space(text));
+    let is_own = is_level_in_capitals(level)
+        && matches!(scanned.when, When::Civil(Stamp { year: None, .. }))
+        && mark.ends_with(b":")
+        && mark.strip_prefix(name).is_some_and(|rest| matches!(rest, [b'-' | b'_', ..]));
+    is_own.then(|| Parsed {
+        when: scanned.when,
+        app: Some(name),
+        tag: Some(name),
+        ..Parsed::new("rfc3164-no-host", rest)
+    })
 }
 
 /// The firewall's name in front of the name of the log, where others have a TAG: Barracuda's `name/box_Firewall_Activity:`.
@@ -180,7 +209,7 @@ pub fn glued(text: &[u8]) -> Option<Parsed<'_>> {
 }
 
 /// Whether a router of `DrayTek` wrote this behind its name and a colon, where programs write too: whom it let through
-/// with its hardware address; else, behind a name with a capital and a digit or the one that it is delivered with, whom
+/// with its hardware address, or what its filter did; else, behind a name with a capital and a digit or the one that it is delivered with, whom
 /// it let through, an interface's number and a colon, what a line's modem reports.
 pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
     const STARTS: [&[u8]; 3] = [b"Local User: ", b"ADSL_Status:[", b"VDSL_Status:["];
@@ -188,11 +217,27 @@ pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
         matches!(name, b"DrayTek" | b"Vigor")
             || name.iter().any(u8::is_ascii_uppercase) && name.iter().any(u8::is_ascii_digit)
     };
+    let is_filter =
+        || name != b"kernel" && (text.starts_with(b"[FILTER][Block]") || text.starts_with(b"[FILTER][Pass]"));
     let is_text = || {
         STARTS.iter().any(|start| text.starts_with(start))
             || matches!(text, [b'W', b'A', b'N', b'0'..=b'9', b':', b' ', ..])
     };
-    text.starts_with(b"Local User (MAC=") || is_name() && is_text()
+    text.starts_with(b"Local User (MAC=") || is_filter() || is_name() && is_text()
+}
+
+/// Whether the audit log of ONTAP follows a name and a colon: two numbers of the log and a time.
+pub fn is_ontap_audit(text: &[u8]) -> bool {
+    let (record, rest) = word(text);
+    let (number, rest) = word(skip_spaces(rest));
+    let is_number = |number: &[u8]| {
+        !number.is_empty() && number.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'.')
+    };
+    record.len() == "0000001a.0012bc4f".len()
+        && is_number(record)
+        && record[8] == b'.'
+        && is_number(number)
+        && scan::scan(skip_spaces(rest)).is_some()
 }
 
 /// Whether a name is that of a telephone system of innovaphone: `IP`, the model's number, and the last three bytes of its

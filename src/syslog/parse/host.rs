@@ -140,17 +140,37 @@ fn parse<T: FromStr>(word: &[u8]) -> bool {
     word.len() <= 45 && std::str::from_utf8(word).is_ok_and(|text| T::from_str(text).is_ok())
 }
 
-/// `host:port`, `[address]:port` and `[address]` without port and brackets; nothing where the word has neither.
+/// `host:port`, `[address]:port`, `[address]` and Solaris' `[universal address]` without port and brackets; nothing where the word has neither.
 pub fn without_port(word: &[u8]) -> Option<&[u8]> {
     if let Some(inner) = word.strip_prefix(b"[") {
         let end = memchr::memchr(b']', inner)?;
         let port = &inner[end + 1..];
         let port_is_one = port.is_empty() || port.strip_prefix(b":").is_some_and(is_port);
+        if let Some(address) = of_universal_address(inner.get(..end)?).filter(|_| port.is_empty()) {
+            return Some(address);
+        }
         return (port_is_one && is_host(&inner[..end])).then_some(&inner[..end]);
     }
     let colon = memchr::memchr(b':', word)?;
     let host = &word[..colon];
     (is_port(&word[colon + 1..]) && is_host(host)).then_some(host)
+}
+
+/// The IPv4 address in a universal address, `192.0.2.7.2.2` (RFC 5665 section 5.2.3.3), by which Solaris' syslogd names
+/// a sender that it cannot look up: behind the address stand the two bytes of the port.
+fn of_universal_address(word: &[u8]) -> Option<&[u8]> {
+    // Syslog's own port or above; below are versions and object identifiers, as those below 1.3.6.1 are.
+    const LEAST_HIGH_BYTE: u8 = 2;
+    let byte = |digits: &[u8]| {
+        let is_number = digits.iter().all(u8::is_ascii_digit);
+        std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse::<u8>().ok()
+    };
+    let at_low = memchr::memrchr(b'.', word)?;
+    let at_high = memchr::memrchr(b'.', &word[..at_low])?;
+    let address = &word[..at_high];
+    byte(&word[at_low + 1..])?;
+    let high = byte(&word[at_high + 1..at_low])?;
+    (high >= LEAST_HIGH_BYTE && is_ipv4(address) && address != b"1.3.6.1").then_some(address)
 }
 
 fn is_port(text: &[u8]) -> bool {

@@ -1,6 +1,6 @@
 //! Facilities and severities in words, as daemons, logging libraries and collectors write them beside PRI or in its place.
 
-use super::{host, skip_spaces, word};
+use super::{host, skip_spaces, tag, word};
 
 /// The severities that F5 prints between host and TAG.
 pub(super) const LEVELS: [&[u8]; 14] = [
@@ -97,11 +97,10 @@ pub(super) fn without_level(text: &[u8]) -> &[u8] {
     const MAX_BYTES: usize = 24;
     let Some(inner) = text.strip_prefix(b"<") else {
         let (first, behind) = word(&text[..text.len().min(MAX_BYTES)]);
-        return if is_selector_of_any_case(first) && !behind.is_empty() {
-            skip_spaces(&text[first.len()..])
-        } else {
-            text
-        };
+        if is_selector_of_any_case(first) && !behind.is_empty() {
+            return skip_spaces(&text[first.len()..]);
+        }
+        return text;
     };
     let Some(end) = memchr::memchr(b'>', &inner[..inner.len().min(MAX_BYTES)]) else { return text };
     let level = &inner[..end];
@@ -112,6 +111,18 @@ pub(super) fn without_level(text: &[u8]) -> &[u8] {
             && !host::is_ipv4(level)
             && level.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase() || *byte == b'.');
     if is_one && inner[end + 1..].starts_with(b" ") { skip_spaces(&inner[end + 1..]) } else { text }
+}
+
+/// What stands behind `daemon crit `, as gateways with Broadcom's software write PRI once more, before a TAG without a
+/// process. Facilities that hosts are named by (`mail`, `syslog`, `auth`) are none here.
+pub(super) fn behind_two_words(text: &[u8]) -> Option<&[u8]> {
+    let (facility, rest) = word(text);
+    let (level, rest) = word(rest.strip_prefix(b" ")?);
+    let is_facility =
+        matches!(facility, b"daemon" | b"kern" | b"user" | b"authpriv") || facility.starts_with(b"local");
+    let rest = rest.strip_prefix(b" ")?;
+    let is_one = is_facility && FACILITIES.contains(&facility) && LEVELS.contains(&level);
+    (is_one && tag::scan(rest).is_some_and(|tag| tag.colon && tag.proc_id.is_none())).then_some(rest)
 }
 
 /// Without `<LOC0:INFO>`, `LogRhythm`'s facility and level in front of what it forwards.

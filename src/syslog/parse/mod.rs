@@ -53,6 +53,7 @@ mod straight;
 pub mod tag;
 pub mod untimed;
 mod vendors;
+mod words;
 
 use super::time::When;
 pub use tag::Tag;

@@ -83,6 +83,7 @@ fn documented(body: &[u8]) -> Found<'_> {
             let columns = columns.or_else(|| security_manager(body));
             let columns = columns.or_else(|| dragon(body)).or_else(|| brackets::event_reporter(body));
             let columns = columns.or_else(|| snare(body));
+            let columns = columns.or_else(|| Some(Found { host: Some(securid(body)?), when: None }));
             columns.unwrap_or_else(|| first_field(body))
         }
         Some(b'<') if windows::is_event(body) => windows::event(body),

@@ -23,7 +23,9 @@ use super::content::{
     behind_host, is_before_tag, is_mnemonic_or_process, is_of_text, is_own_tag, is_own_word, is_request,
     is_restart, is_type_of_record, set_tag,
 };
-use super::level::{is_level, is_level_in_capitals, is_selector_of_any_case, without_level};
+use super::level::{
+    behind_two_words, is_level, is_level_in_capitals, is_selector_of_any_case, without_level,
+};
 use super::tag::{self, Tag};
 use super::{
     Parsed, cisco, devices, host, leading_digits, payload, relay, skip_spaces, straight, vendors,
@@ -260,7 +262,7 @@ fn kiwi<'a>(text: &[u8], rest: &[u8], scanned: &Scanned<'a>) -> When<'a> {
         && first.first().is_some_and(u8::is_ascii_uppercase)
         && is_selector_of_any_case(first)
     {
-        return When::Civil(Stamp { month, day, ..stamp });
+        return When::Civil(Stamp { month, day, either_order: false, ..stamp });
     }
     scanned.when
 }
@@ -279,6 +281,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
     let spaced = skip_spaces(rest);
     let text = without_level(spaced);
+    let text = behind_two_words(text).filter(|_| place != Place::Line).unwrap_or(text);
     // Collectors' files have a level in words there, and the host behind it.
     let place = if text.len() < spaced.len() && place == Place::Line { Place::First } else { place };
     if let Some(rest) = text.strip_prefix(b":").filter(|rest| !rest.starts_with(b":")) {
@@ -336,6 +339,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
                 && (cisco::follows(skip_spaces(behind))
                     || cisco::is_task(skip_spaces(behind))
                     || payload::is_of_screen_os(name, skip_spaces(behind))
+                    || devices::is_ontap_audit(skip_spaces(behind))
                     || place == Place::First
                         && (devices::is_model(name) || devices::is_draytek(name, skip_spaces(behind)))
                     || tag::is_bare_mnemonic(skip_spaces(behind))

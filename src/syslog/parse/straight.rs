@@ -16,6 +16,7 @@
 //! | is there a facility and level, a colon, a tab or a second space behind the timestamp | the first is asked; the others are no signs of a host |
 //! | is the host a TAG, a mnemonic, an address with a port, a node, a descriptor, an event of ONTAP, NILVALUE | each has a sign that a host here has not: `:`, `%`, `[`, `(`, `,`, a dash in front |
 //! | is it a level, Endpoint Protection, or the first word of Oracle's or AsusWRT's TAG | asked |
+//! | does it begin a sentence, of which the TAG is the second word | asked where it has a capital |
 //! | is it a number, or a client in front of a request | not with a TAG with a colon behind it |
 //! | does a daemon speak of itself, or a relay name the origin | words with a space behind them, where a TAG has a colon or a bracket; but for `syslogd`, which is asked |
 //! | does a relayed header begin behind the host | a month's name or a weekday has a space behind it, a PRI or VERSION another first sign |
@@ -26,6 +27,7 @@
 use super::Parsed;
 use super::level::{is_level, is_level_in_capitals, is_selector};
 use super::rfc3164::rule_of;
+use super::words;
 use crate::syslog::block;
 use crate::syslog::time::scan::{self, Form, Scanned};
 
@@ -54,7 +56,7 @@ pub fn parse<'a>(text: &'a [u8], scanned: &Scanned<'a>) -> Option<Parsed<'a>> {
             (&behind[..len + process + 2], Some(&inner[..process]), body)
         }
         [b':', b' ', body @ ..] => {
-            if may_be_header(body) {
+            if may_be_header(body) || words::is_before_colon(host, program) {
                 return None;
             }
             (program, None, body)
@@ -158,6 +160,8 @@ mod tests {
             "(none)",
             "node(id1)",
             "SymantecServer",
+            "Invalid",
+            "Unknown",
             "INFO",
             "Error",
             "info",

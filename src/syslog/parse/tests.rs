@@ -307,7 +307,7 @@ const ORDER: [(&str, Rule); 15] = [
 
 /// Which rules would accept the same message, and why the first of them is right. Whatever the corpus shows beyond these
 /// is a rule that swallows another one's messages.
-const BOTH: [(&str, &str, &str); 7] = [
+const BOTH: [(&str, &str, &str); 8] = [
     (
         "rfc5424",
         "rfc3164",
@@ -319,6 +319,11 @@ const BOTH: [(&str, &str, &str); 7] = [
     ("cisco", "counted", "a number in front of a timestamp is Cisco's where what follows it is"),
     ("undated", "tag", "a TAG may have a blank before its colon, but no time and another colon behind it"),
     ("payload", "tag", "a name with a colon is a TAG, unless ScreenOS says it once more as the device's"),
+    (
+        "undated",
+        "preceded",
+        "a facility in front of the time, which the TAG behind it names again, is no host",
+    ),
 ];
 
 #[test]

@@ -2,10 +2,10 @@
 //!
 //! Nothing tells a host from a text's first word there, so that what stands around it has to.
 
-use super::content::is_first_of_text;
-use super::level::is_marked;
+use super::level::{is_marked, is_selector};
 use super::rfc3164::column;
 use super::tag::{self, Tag};
+use super::words::is_first_of_text;
 use super::{Parsed, host, payload, word};
 
 /// Host and TAG behind what stands in the timestamp's place where a device's clock is not set: NILVALUE, borrowed from
@@ -72,12 +72,15 @@ fn tagged<'a>(name: &'a [u8], text: &'a [u8], tag: Tag<'a>) -> Parsed<'a> {
 
 /// Whether the word in front of a TAG is a host's name: one that is no word before topics of `MikroTik`, before a
 /// process, `gw-1 app[7]: text`, or before a TAG whose text is CEF, LEEF or a record of Linux audit, or begins with a
-/// marked severity, `gw-1 app: [ALERT] text`, `gw-1 app: NOTICE: text`; one with a dash or an underscore also before a
+/// marked severity, `gw-1 app: [ALERT] text`, `gw-1 app: NOTICE: text`, or the kernel's time in brackets; one with a dash or an underscore also before a
 /// TAG of a microcontroller's.
 fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
     let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
     let is_candidate =
         host::is_host(name) && name[0].is_ascii_alphanumeric() && !name.iter().all(u8::is_ascii_digit);
+    if is_selector(name) {
+        return false;
+    }
     if !is_candidate || !tag.colon {
         return is_candidate && tag.is_topics() && host::is_no_word(name);
     }
@@ -85,7 +88,14 @@ fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
     if tag.proc_id.is_some() {
         tag.proc_id.is_some_and(is_number) && is_name()
     } else {
-        let is_event = is_marked(tag.body) || tag::is_payload(tag.body) || payload::is_audit_record(tag.body);
+        // Access points of Cisco mark their clock in brackets.
+        let is_kernel = tag.app == b"kernel"
+            && matches!(tag.body, [b'[', b'*' | b' ' | b'0'..=b'9', ..])
+            && name.iter().any(u8::is_ascii_alphabetic);
+        let is_event = is_kernel
+            || is_marked(tag.body)
+            || tag::is_payload(tag.body)
+            || payload::is_audit_record(tag.body);
         is_microcontroller(tag.app) || is_event && !is_first_of_text(tag.app) && is_name()
     }
 }

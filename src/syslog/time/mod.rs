@@ -54,6 +54,8 @@ pub struct Stamp<'a> {
     pub fraction: &'a [u8],
     /// The zone as sent.
     pub zone: Zone<'a>,
+    /// Whether other countries write these numbers of a day and a month the other way round, so that either can be meant.
+    pub either_order: bool,
 }
 
 /// A zone as sent.

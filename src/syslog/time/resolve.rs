@@ -1,7 +1,8 @@
 //! Supplies what a sender left out of a timestamp, and writes RFC 3339.
 //!
 //! A missing year is the one that brings the timestamp nearest to its reception; 29 February is looked for in leap years
-//! alone. A missing zone is the one that the settings give to the sender. An hour that a change of clocks repeats is the
+//! alone. A day and a month in numbers between slashes or dashes, which countries write in either order, are read as
+//! the form has them most often, unless the other order alone is of the day of reception. A missing zone is the one that the settings give to the sender. An hour that a change of clocks repeats is the
 //! one nearer to reception; one that it skips is read with the offset before the change.
 
 use super::civil::{self, Civil};
@@ -47,6 +48,9 @@ const FIRST_REMEMBERED: i64 = 2 * 365 * civil::DAY_SECONDS;
 
 /// A year in which a timestamp is that near to its reception is the nearest one: the next has 365 days between.
 const NEAR_SECONDS: i64 = 180 * civil::DAY_SECONDS;
+
+/// A timestamp that is that near to its reception is of the same day, whatever its zone: 36 hours.
+const SAME_DAY_SECONDS: i64 = civil::DAY_SECONDS * 3 / 2;
 
 impl Resolver {
     /// Appends `when` as RFC 3339; `zone` is that of timestamps which name none. Returns the moment that was written, in
@@ -115,7 +119,15 @@ impl Resolver {
         };
         if let Some(year) = stamp.year {
             let civil = Some(civil(year)).filter(Civil::is_valid)?;
-            return Some((civil, self.seconds(&civil)));
+            let seconds = self.seconds(&civil);
+            if stamp.either_order && (seconds - received).abs() > SAME_DAY_SECONDS {
+                let other = Civil { month: civil.day, day: civil.month, ..civil };
+                let moment = other.seconds();
+                if other.is_valid() && (moment - received).abs() <= SAME_DAY_SECONDS {
+                    return Some((other, moment));
+                }
+            }
+            return Some((civil, seconds));
         }
         let year = self.year_of(received);
         let near = civil(year);
@@ -298,9 +310,9 @@ pub fn abbreviation_minutes(name: &[u8]) -> Option<i32> {
     capitals.make_ascii_uppercase();
     Some(match &*capitals {
         b"UTC" | b"GMT" | b"WET" | b"UCT" => 0,
-        b"CET" | b"MET" | b"MEZ" | b"WEST" | b"BST" => 60,
-        b"CEST" | b"MEST" | b"MESZ" | b"EET" | b"SAST" => 120,
-        b"EEST" | b"MSK" | b"TRT" => 180,
+        b"CET" | b"MET" | b"MEZ" | b"WEST" | b"WEDT" | b"BST" => 60,
+        b"CEST" | b"CEDT" | b"MEST" | b"MESZ" | b"EET" | b"SAST" => 120,
+        b"EEST" | b"EEDT" | b"MSK" | b"TRT" => 180,
         b"PKT" => 300,
         b"IST" => 330,
         b"BJT" | b"HKT" | b"SGT" | b"AWST" | b"PHT" => 480,
@@ -384,6 +396,7 @@ mod tests {
             second: civil.second,
             fraction: b"25",
             zone: Zone::Unnamed,
+            either_order: false,
         })
     }
 

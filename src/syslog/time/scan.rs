@@ -356,11 +356,30 @@ fn day_first(text: &[u8], digits: usize) -> Option<Scanned<'_>> {
             let begins_with_year =
                 separator == b'/' && first >= OLDEST_SHORT_YEAR && third < OLDEST_SHORT_YEAR;
             let (year, day) = if begins_with_year { (first, third) } else { (third, day) };
-            finish(text, clock_start(text, at + 3)?, Some(2000 + i32::from(year)), month, day)
+            let scanned = finish(text, clock_start(text, at + 3)?, Some(2000 + i32::from(year)), month, day)?;
+            Some(if begins_with_year { scanned } else { in_either_order(text, separator, scanned) })
         }
-        (_, next) if next == separator => year_and_clock(text, at + 1, month, day),
+        (_, next) if next == separator => {
+            let scanned = year_and_clock(text, at + 1, month, day)?;
+            Some(in_either_order(text, separator, scanned))
+        }
         _ => None,
     }
+}
+
+/// A date of numbers between slashes or dashes, of which the first may be the day or the month. Nobody writes a month first
+/// between points. A semicolon behind AM or PM is a table's.
+fn in_either_order<'a>(text: &[u8], separator: u8, scanned: Scanned<'a>) -> Scanned<'a> {
+    let When::Civil(mut stamp) = scanned.when else { return scanned };
+    let mut len = scanned.len;
+    if let [b' ', half @ (b'A' | b'P'), b'M', b';', ..] = text[len..]
+        && (1..=12).contains(&stamp.hour)
+    {
+        stamp.hour = stamp.hour % 12 + if half == b'P' { 12 } else { 0 };
+        len += " AM".len();
+    }
+    stamp.either_order = separator != b'.' && stamp.day <= 12 && stamp.day != stamp.month;
+    Scanned { when: When::Civil(stamp), len, ..scanned }
 }
 
 /// The four digits of a year, and the time of day behind them.

@@ -257,6 +257,7 @@ pub(super) fn date_and_time<'a>(date: &'a [u8], time: &'a [u8], zone: Option<&'a
         second: small(second.next())?,
         fraction: second.next().filter(|digits| digits.iter().all(u8::is_ascii_digit)).unwrap_or_default(),
         zone: Zone::Unnamed,
+        either_order: false,
     };
     Some(in_zone(When::Civil(stamp), zone))
 }

@@ -402,6 +402,7 @@ fn without_year<'a>(text: &[u8], places: [usize; 5], fraction: &'a [u8]) -> Opti
         second: second?,
         fraction,
         zone: Zone::Unnamed,
+        either_order: false,
     })
 }
 

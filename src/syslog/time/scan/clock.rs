@@ -122,6 +122,7 @@ impl<'a> Clock<'a> {
             second: self.second,
             fraction: self.fraction,
             zone,
+            either_order: false,
         }
     }
 }

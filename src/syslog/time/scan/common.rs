@@ -53,6 +53,7 @@ fn rfc3339(text: &[u8]) -> Option<Scanned<'_>> {
         second: seconds[6],
         fraction: &[],
         zone,
+        either_order: false,
     };
     stamp.is_valid().then(|| Scanned { when: When::Rfc3339(&text[..end]), form: Form::Rfc3339, len: end })
 }
@@ -103,6 +104,7 @@ fn bsd(text: &[u8]) -> Option<Scanned<'_>> {
         second: clock[6],
         fraction: &[],
         zone: Zone::Unnamed,
+        either_order: false,
     };
     Some(Scanned { when: When::Civil(stamp), form: Form::Bsd, len: LEN })
 }

@@ -6,13 +6,14 @@ use super::{
     Clock, Form, Scanned, day_of_month, ends_word, ends_year, leading_digits, month_name, number,
     plausible_year, spaces, weekday,
 };
-use crate::syslog::time::{When, Zone};
+use crate::syslog::time::{Stamp, When, Zone};
 
 /// A date without a time of day.
 struct Date {
     year: Option<i32>,
     month: u8,
     day: u8,
+    either_order: bool,
     end: usize,
 }
 
@@ -23,13 +24,13 @@ pub(super) fn scan(text: &[u8]) -> Option<Scanned<'_>> {
     let comma = usize::from(text.get(clock.end + len) == Some(&b','));
     let at = spaces(text, clock.end + len + comma)?;
     let at = at + weekday(&text[at..]).unwrap_or(0);
-    let Date { year, month, day, end } = named(text, at).or_else(|| numeric(text, at))?;
+    let Date { year, month, day, either_order, end } = named(text, at).or_else(|| numeric(text, at))?;
     // Or the zone behind the date.
     let (zone, end) = match spaced(&text[end..]).filter(|_| len == 0) {
         Some((zone, len)) => (zone, end + len),
         None => (zone, end),
     };
-    let stamp = clock.stamp(year, month, day, zone);
+    let stamp = Stamp { either_order, ..clock.stamp(year, month, day, zone) };
     (stamp.is_valid() && ends_word(text.get(end))).then_some(Scanned {
         when: When::Civil(stamp),
         form: Form::BsdLike,
@@ -55,7 +56,8 @@ fn named(text: &[u8], at: usize) -> Option<Date> {
         let end = end + rest.len() - digits.len() + 4;
         is_year.then(|| plausible_year(&digits[..4])).flatten().map(|year| (year, end))
     });
-    Some(Date { year: year.map(|(year, _)| year), month, day, end: year.map_or(end, |(_, end)| end) })
+    let (year, end) = year.map_or((None, end), |(year, end)| (Some(year), end));
+    Some(Date { year, month, day, either_order: false, end })
 }
 
 /// `2026-11-05`, `05.11.2026`, `11/05/2026`: the order as in front of a time of day.
@@ -88,5 +90,6 @@ fn numeric(text: &[u8], at: usize) -> Option<Date> {
         _ => return None,
     };
     let year = (1970..=2199).contains(&year).then_some(year.cast_signed())?;
-    Some(Date { year: Some(year), month: month as u8, day: day as u8, end })
+    let either_order = first_digits <= 2 && separator != b'.' && month != day && month.max(day) <= 12;
+    Some(Date { year: Some(year), month: month as u8, day: day as u8, either_order, end })
 }
