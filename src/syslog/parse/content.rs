@@ -95,9 +95,17 @@ pub(super) fn behind_host<'a>(
     parsed
 }
 
-/// A device's name behind the address that a relay knows it by, or that SAOS puts in front of it with the hardware's;
-/// and what follows the name.
+/// A device's name behind the address that a relay knows it by, with facility and severity between them in front of
+/// Comware's mnemonic, or that SAOS puts in front of it with the hardware's; and what follows the name.
 fn own_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (first, behind) = word(text);
+    if is_selector(first)
+        && let (own, rest) = word(skip_spaces(behind))
+        && host::is_host(own)
+        && skip_spaces(rest).starts_with(b"%%10")
+    {
+        return Some((own, rest));
+    }
     let behind = without_hardware_address(text);
     let (own, rest) = word(behind);
     let follows = skip_spaces(rest);
@@ -196,6 +204,7 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
         words::is_first_of_text(first)
             || words::begins_sentence(first, skip_spaces(behind))
             || is_before_colon(first, text)
+            || is_task(first, text)
             || first[1..].iter().all(u8::is_ascii_lowercase)
                 && first[0].is_ascii_uppercase()
                 && !next.is_empty()
@@ -228,6 +237,12 @@ pub(super) fn is_of_text(first: &[u8], behind: &[u8]) -> bool {
 fn is_before_colon(first: &[u8], text: &[u8]) -> bool {
     tag::scan(text)
         .is_some_and(|tag| tag.colon && tag.text == tag.app && words::is_before_colon(first, tag.app))
+}
+
+/// A task of `VxWorks`, with which Contivity begins its texts: `tEvtLgMgr 0 : text`.
+fn is_task(first: &[u8], text: &[u8]) -> bool {
+    let digits = leading_digits(text);
+    matches!(first, [b't', b'A'..=b'Z', ..]) && digits > 0 && text[digits..].starts_with(b" : ")
 }
 
 /// `192-0-2-1`, as providers name hosts.

@@ -27,6 +27,9 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
         parsed.set_tag(tag);
         return Some(parsed);
     }
+    if let Some(address) = behind_clock(name, behind) {
+        return Some(Parsed { host: Some(address), ..Parsed::new("tag", text) });
+    }
     if let Some(parsed) = named(name, skip_spaces(behind)).or_else(|| behind_facility(name, behind)) {
         return Some(parsed);
     }
@@ -38,6 +41,16 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     let mut parsed = Parsed { host, ..Parsed::new("unifi", without_space(rest)) };
     set_tag(&mut parsed, rest);
     Some(parsed)
+}
+
+/// The device's address or name between colons, behind a time of day without a date and before a severity, as gateways of
+/// `AudioCodes` write it: `16:22:05.118 : 192.0.2.7 : WARNING : text`.
+fn behind_clock<'a>(clock: &[u8], behind: &'a [u8]) -> Option<&'a [u8]> {
+    let (address, rest) = word(behind.strip_prefix(b" : ")?);
+    let (level, rest) = word(rest.strip_prefix(b" : ")?);
+    let is_clock = matches!(clock, [b'0'..=b'9', _, b':', _, _, b':', ..]);
+    (is_clock && host::is_host(address) && is_level_in_capitals(level) && rest.starts_with(b" : "))
+        .then_some(address)
 }
 
 /// Mobility System Software names a facility in front of its time, and again in the TAG behind a severity:
@@ -209,21 +222,23 @@ pub fn glued(text: &[u8]) -> Option<Parsed<'_>> {
 }
 
 /// Whether a router of `DrayTek` wrote this behind its name and a colon, where programs write too: whom it let through
-/// with its hardware address, or what its filter did; else, behind a name with a capital and a digit or the one that it is delivered with, whom
-/// it let through, an interface's number and a colon, what a line's modem reports.
+/// with its hardware address, or what its filter did; anything behind a name that begins with the series' and a
+/// number; else, behind a name with a capital and a digit or the one that it is delivered with, whom it let through,
+/// an interface's number and a colon, what a line's modem reports.
 pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
     const STARTS: [&[u8]; 3] = [b"Local User: ", b"ADSL_Status:[", b"VDSL_Status:["];
     let is_name = || {
         matches!(name, b"DrayTek" | b"Vigor")
             || name.iter().any(u8::is_ascii_uppercase) && name.iter().any(u8::is_ascii_digit)
     };
+    let is_vigor = matches!(name, [b'V', b'i', b'g', b'o', b'r', b'0'..=b'9', ..]);
     let is_filter =
         || name != b"kernel" && (text.starts_with(b"[FILTER][Block]") || text.starts_with(b"[FILTER][Pass]"));
     let is_text = || {
         STARTS.iter().any(|start| text.starts_with(start))
             || matches!(text, [b'W', b'A', b'N', b'0'..=b'9', b':', b' ', ..])
     };
-    text.starts_with(b"Local User (MAC=") || is_filter() || is_name() && is_text()
+    text.starts_with(b"Local User (MAC=") || is_vigor || is_filter() || is_name() && is_text()
 }
 
 /// Whether the audit log of ONTAP follows a name and a colon: two numbers of the log and a time.

@@ -17,6 +17,7 @@ use crate::syslog::time::scan;
 use csv::{
     alert, audit, dragon, numbered, palo_alto, ras_log, security_manager, server_audit, tipping_point,
 };
+pub use json::is_xdas;
 use pairs::{appliance, begins_with_date, cef, key_value, leef};
 pub use pairs::{is_device_pairs, is_key_value, is_quoted_pairs};
 use times::{digits_without_year, first_time, in_column};
@@ -87,12 +88,15 @@ fn documented(body: &[u8]) -> Found<'_> {
             columns.unwrap_or_else(|| first_field(body))
         }
         Some(b'<') if windows::is_event(body) => windows::event(body),
+        Some(b'<') if body.starts_with(b"<?xml ") => alerts(body),
         Some(b'<') => access_point(body),
         Some(b'[') => brackets::device(body),
         Some(b'%') if body.starts_with(b"%[") => Found { host: brackets::node(&body[1..]), when: None },
         Some(b'"') if is_timed_pairs(body) => Found { host: None, when: first_time(body) },
         Some(_) if is_key_value(body) => key_value(body),
         Some(b'R') if let Some(found) = brackets::real_source(body) => found,
+        // Arkoon's name of the log in front of pairs.
+        Some(b'A') if let Some(pairs) = body.strip_prefix(b"AKLOG - ") => key_value(pairs),
         Some(b'A' | b'B' | b'P') if let Some(found) = audit(body).or_else(|| alert(body)) => found,
         Some(b'@') if let Some(object) = body.strip_prefix(b"@cee:") => {
             json::object(object.trim_ascii_start())
@@ -139,6 +143,18 @@ fn is_named_before(name: &[u8], body: &[u8]) -> bool {
     let again =
         super::skip_spaces(&body[found.len..]).strip_prefix(b"[").and_then(|inner| inner.strip_prefix(name));
     !is_gateway || again.is_some_and(|rest| rest.starts_with(b"]["))
+}
+
+/// `FireEye`'s alerts in XML: `<alerts … appliance="name">`, and the time that one `occurred`.
+fn alerts(body: &[u8]) -> Found<'_> {
+    let behind = |text: &'_ [u8], mark: &[u8]| memchr::memmem::find(text, mark).map(|at| at + mark.len());
+    let Some(at) = behind(body, b"<alerts ") else { return Found::default() };
+    let element = body[at..].split(|&byte| byte == b'>').next().unwrap_or_default();
+    let host =
+        behind(element, b"appliance=\"").and_then(|at| element[at..].split(|&byte| byte == b'"').next());
+    let when =
+        behind(body, b"<occurred>").and_then(|at| stamp(body[at..].split(|&byte| byte == b'<').next()?));
+    Found { host, when }
 }
 
 /// Pulse Secure: a time, the node between dashes, the user's address in brackets.

@@ -410,6 +410,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         }
         return parsed;
     }
+    if payload::is_xdas(behind) {
+        return without_host("rfc3164-no-host");
+    }
     if let Some(parsed) = vendors::behind_own_word(text, form, place) {
         return parsed;
     }
@@ -502,6 +505,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     {
         return behind_host(first, behind, rule_of(form), place);
     }
+    if let Some(name) = virtual_system(first, behind) {
+        return behind_host(name, behind, rule_of(form), place);
+    }
     if let Some(name) =
         node_name(first).filter(|_| first.ends_with(b"(root)") || tag::scan(skip_spaces(behind)).is_some())
     {
@@ -586,6 +592,20 @@ fn short_column<'a>(text: &'a [u8], first: &'a [u8], behind: &'a [u8]) -> (&'a [
         (None, Some(at)) => (first, &text[at..]),
         (None, None) => (first, behind),
     }
+}
+
+/// The name of a device of Hillstone in front of its virtual system, the number of the message and its type:
+/// `name(vsys) 42445600 Event@MGMT: `. A number there is the serial one, which names no host.
+fn virtual_system<'a>(first: &'a [u8], behind: &[u8]) -> Option<&'a [u8]> {
+    let (name, system) = first.split_at(memchr::memchr(b'(', first)?);
+    let (number, rest) = word(skip_spaces(behind));
+    let (kind, _) = word(skip_spaces(rest));
+    let is_message = number.len() >= 6
+        && number.iter().all(u8::is_ascii_hexdigit)
+        && kind.ends_with(b":")
+        && kind.contains(&b'@');
+    let is_name = host::is_host(name) && !name.iter().all(u8::is_ascii_digit);
+    (is_message && is_name && system.ends_with(b")")).then_some(name)
 }
 
 /// A name with a node's number (`OneFS`), `name(id1)`, with its address, `name(10.0.0.5)`, or with the virtual system

@@ -514,6 +514,17 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
         zone = Zone::Name(&text[end + 1..=end + letters]);
         end += 1 + letters;
     }
+    // InterScan has a comma before it, and a bar behind.
+    if zone == Zone::Unnamed
+        && text.get(end) == Some(&b',')
+        && let letters @ 2..=4 =
+            text[end + 1..].iter().take(5).take_while(|byte| byte.is_ascii_uppercase()).count()
+        && text.get(end + 1 + letters) == Some(&b'|')
+        && super::resolve::abbreviation_minutes(&text[end + 1..=end + letters]).is_some()
+    {
+        zone = Zone::Name(&text[end + 1..=end + letters]);
+        end += 1 + letters;
+    }
     // VRP marks daylight saving time, which is in the offset already.
     if zone != Zone::Unnamed && text[end..].starts_with(b" DST ") {
         end += 4;

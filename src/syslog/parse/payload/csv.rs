@@ -175,6 +175,7 @@ pub(super) fn alert(body: &[u8]) -> Option<Found<'_>> {
     let when = columns.next().and_then(stamp).filter(|_| is_event)?;
     let device = columns.next()?;
     let (name, address) = device.split_at(memchr::memchr(b'/', device)?);
+    let name = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name);
     host::is_address(&address[1..]).then_some(Found { host: Some(name), when: Some(when) })
 }
 

@@ -10,6 +10,8 @@ use super::names::{Names, name_of};
 use super::pairs::date_and_time;
 use super::times::{is_label, is_time};
 use super::{Found, stamp};
+use crate::syslog::parse::level::is_level_in_capitals;
+use crate::syslog::parse::word;
 use crate::syslog::time::When;
 use crate::syslog::time::scan;
 pub(super) use members::Member;
@@ -24,6 +26,12 @@ pub(super) fn object(body: &[u8]) -> Found<'_> {
         times.take(&member);
     }
     Found { host: names.host(), when: times.when() }
+}
+
+/// Whether a program's colon and a level stand here in front of XDAS version 2: ` : INFO {"Source" : `.
+pub fn is_xdas(text: &[u8]) -> bool {
+    let (level, rest) = text.strip_prefix(b" : ").map_or((text, &b""[..]), word);
+    is_level_in_capitals(level) && rest.starts_with(b" {\"Source\" : ")
 }
 
 /// XDAS version 2, as eDirectory and others of its family write it behind their name and a level: the machine that

@@ -335,12 +335,25 @@ fn box_log<'a>(app: &[u8], body: &'a [u8]) -> Option<&'a [u8]> {
     Some(name).filter(|_| is_log)
 }
 
-/// Versa's logs, whose second column is `applianceName=`, and Aviatrix' statistics, whose gateway is `name=`.
+/// The machine of the product that Control Manager reports of: `Security product node="name"`.
+fn security_product(body: &[u8]) -> Option<&[u8]> {
+    /// The event and the product stand in front.
+    const MAX_BYTES: usize = 256;
+    const KEY: &[u8] = b" Security product node";
+    let at = memchr::memmem::find(&body[..body.len().min(MAX_BYTES)], KEY)? + KEY.len();
+    let value = body[at..].trim_ascii_start().strip_prefix(b"=\"")?;
+    Some(&value[..memchr::memchr(b'"', value)?])
+}
+
+/// Control Manager's events; Versa's logs, whose second column is `applianceName=`, and Aviatrix' statistics, whose gateway is `name=`.
 pub(super) fn appliance<'a>(app: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u8]> {
     /// The name of a log stands in front.
     const MAX_BYTES: usize = 64;
     if let Some(name) = app.and_then(|app| box_log(app, body)) {
         return Some(name);
+    }
+    if app == Some(b"TMCM") {
+        return security_product(body);
     }
     let versa = || {
         let at = memchr::memmem::find(&body[..body.len().min(MAX_BYTES)], b"Log, applianceName=")?;
