@@ -102,6 +102,7 @@ fn own_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
     if is_selector(first)
         && let (own, rest) = word(skip_spaces(behind))
         && host::is_host(own)
+        && (own.iter().any(u8::is_ascii_alphabetic) && !is_selector(own) || host::is_address(own))
         && skip_spaces(rest).starts_with(b"%%10")
     {
         return Some((own, rest));
@@ -241,8 +242,8 @@ fn is_before_colon(first: &[u8], text: &[u8]) -> bool {
 
 /// A task of `VxWorks`, with which Contivity begins its texts: `tEvtLgMgr 0 : text`.
 fn is_task(first: &[u8], text: &[u8]) -> bool {
-    let digits = leading_digits(text);
-    matches!(first, [b't', b'A'..=b'Z', ..]) && digits > 0 && text[digits..].starts_with(b" : ")
+    let Some(text) = text.strip_prefix(b"0 : ") else { return false };
+    matches!(first, [b't', b'A'..=b'Z', ..]) && !is_mnemonic_or_process(text)
 }
 
 /// `192-0-2-1`, as providers name hosts.

@@ -43,14 +43,16 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     Some(parsed)
 }
 
-/// The device's address or name between colons, behind a time of day without a date and before a severity, as gateways of
-/// `AudioCodes` write it: `16:22:05.118 : 192.0.2.7 : WARNING : text`.
+/// The device's address between colons, behind a time of day without a date and before a severity, as gateways of
+/// `AudioCodes` write it, `16:22:05.118 : 192.0.2.7 : WARNING : text`; or its name, before their number of the message.
 fn behind_clock<'a>(clock: &[u8], behind: &'a [u8]) -> Option<&'a [u8]> {
     let (address, rest) = word(behind.strip_prefix(b" : ")?);
     let (level, rest) = word(rest.strip_prefix(b" : ")?);
     let is_clock = matches!(clock, [b'0'..=b'9', _, b':', _, _, b':', ..]);
-    (is_clock && host::is_host(address) && is_level_in_capitals(level) && rest.starts_with(b" : "))
-        .then_some(address)
+    let text = rest.strip_prefix(b" : ")?;
+    // Loggers in programs write their own names so.
+    let is_device = host::is_address(address) || host::is_host(address) && text.starts_with(b"[S=");
+    (is_clock && is_device && is_level_in_capitals(level)).then_some(address)
 }
 
 /// Mobility System Software names a facility in front of its time, and again in the TAG behind a severity:

@@ -96,7 +96,11 @@ fn documented(body: &[u8]) -> Found<'_> {
         Some(_) if is_key_value(body) => key_value(body),
         Some(b'R') if let Some(found) = brackets::real_source(body) => found,
         // Arkoon's name of the log in front of pairs.
-        Some(b'A') if let Some(pairs) = body.strip_prefix(b"AKLOG - ") => key_value(pairs),
+        Some(b'A')
+            if let Some(pairs) = body.strip_prefix(b"AKLOG - ").filter(|pairs| is_key_value(pairs)) =>
+        {
+            key_value(pairs)
+        }
         Some(b'A' | b'B' | b'P') if let Some(found) = audit(body).or_else(|| alert(body)) => found,
         Some(b'@') if let Some(object) = body.strip_prefix(b"@cee:") => {
             json::object(object.trim_ascii_start())
@@ -150,8 +154,8 @@ fn alerts(body: &[u8]) -> Found<'_> {
     let behind = |text: &'_ [u8], mark: &[u8]| memchr::memmem::find(text, mark).map(|at| at + mark.len());
     let Some(at) = behind(body, b"<alerts ") else { return Found::default() };
     let element = body[at..].split(|&byte| byte == b'>').next().unwrap_or_default();
-    let host =
-        behind(element, b"appliance=\"").and_then(|at| element[at..].split(|&byte| byte == b'"').next());
+    let host = behind(element, b"appliance=\"")
+        .and_then(|at| names::name_of(element[at..].split(|&byte| byte == b'"').next()?));
     let when =
         behind(body, b"<occurred>").and_then(|at| stamp(body[at..].split(|&byte| byte == b'<').next()?));
     Found { host, when }

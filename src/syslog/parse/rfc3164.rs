@@ -410,7 +410,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         }
         return parsed;
     }
-    if payload::is_xdas(behind) {
+    if payload::is_xdas(behind) && !host::is_address(first) {
         return without_host("rfc3164-no-host");
     }
     if let Some(parsed) = vendors::behind_own_word(text, form, place) {
@@ -506,7 +506,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         return behind_host(first, behind, rule_of(form), place);
     }
     if let Some(name) = virtual_system(first, behind) {
-        return behind_host(name, behind, rule_of(form), place);
+        return behind_host(name, &text[name.len()..], rule_of(form), place);
     }
     if let Some(name) =
         node_name(first).filter(|_| first.ends_with(b"(root)") || tag::scan(skip_spaces(behind)).is_some())
@@ -600,12 +600,17 @@ fn virtual_system<'a>(first: &'a [u8], behind: &[u8]) -> Option<&'a [u8]> {
     let (name, system) = first.split_at(memchr::memchr(b'(', first)?);
     let (number, rest) = word(skip_spaces(behind));
     let (kind, _) = word(skip_spaces(rest));
+    let (event, module) = kind.strip_suffix(b":")?.split_at(memchr::memchr(b'@', kind)?);
     let is_message = number.len() >= 6
         && number.iter().all(u8::is_ascii_hexdigit)
-        && kind.ends_with(b":")
-        && kind.contains(&b'@');
+        && number.iter().any(u8::is_ascii_digit)
+        && event.first().is_some_and(u8::is_ascii_uppercase)
+        && module[1..].iter().all(u8::is_ascii_uppercase);
     let is_name = host::is_host(name) && !name.iter().all(u8::is_ascii_digit);
-    (is_message && is_name && system.ends_with(b")")).then_some(name)
+    let system = system[1..].strip_suffix(b")")?;
+    // The one that each device has says nothing.
+    let is_system = system != b"root" && !system.iter().any(|byte| matches!(byte, b'(' | b')'));
+    (is_message && is_name && is_system).then_some(name)
 }
 
 /// A name with a node's number (`OneFS`), `name(id1)`, with its address, `name(10.0.0.5)`, or with the virtual system

@@ -78,7 +78,7 @@ fn host(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (host, behind) = text.split_at(word(text, HOST)?);
     let first = *host.first()?;
     let is_other = !first.is_ascii_alphanumeric()
-        || host == b"syslogd"
+        || matches!(host, b"syslogd" | b"dhcp")
         || is_level(host)
         || (first.is_ascii_uppercase()
             && (matches!(host, b"SymantecServer" | b"Oracle" | b"WAN") || is_level_in_capitals(host)))

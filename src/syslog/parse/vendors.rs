@@ -146,7 +146,7 @@ pub fn is_gateway_model(name: &[u8]) -> bool {
 
 /// A word of the product's own, or a name with a sign of its own, where HOSTNAME stands.
 pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> {
-    const TAGS: [&[u8]; 2] = [b"WAN Connection", b"NAC Policy Log"];
+    const TAGS: [&[u8]; 3] = [b"WAN Connection", b"NAC Policy Log", b"dhcp client"];
     const FOUNDRY: [&[u8]; 3] = [b"System: ", b"Security: ", b"Interface ethernet "];
     let (first, behind) = column(text);
     let rule = rule_of(form);

@@ -18,9 +18,17 @@ pub(super) fn device(body: &[u8]) -> Found<'_> {
         .unwrap_or_else(|| Found { host: radware(body), when: None })
 }
 
-/// Juniper's IDP has the SD-ELEMENT of RFC 5424 without its header.
+/// Juniper's IDP has the SD-ELEMENT of RFC 5424 without its header, and its own address in front of those that it
+/// reports of.
 fn element(body: &[u8]) -> Option<Found<'_>> {
-    body.strip_prefix(b"[syslog@juniper.net ").map(key_value)
+    const KEY: &[u8] = b" device_ip=\"";
+    let pairs = body.strip_prefix(b"[syslog@juniper.net ")?;
+    let found = key_value(pairs);
+    let own = || {
+        let value = &pairs[memchr::memmem::find(pairs, KEY)? + KEY.len()..];
+        Some(&value[..memchr::memchr(b'"', value)?]).filter(|address| host::is_address(address))
+    };
+    Some(Found { host: found.host.or_else(own), ..found })
 }
 
 /// `XenServer`'s xapi: `[ info|host|412|task|module]`, between the level and the thread's number.

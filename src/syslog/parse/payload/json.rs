@@ -28,10 +28,13 @@ pub(super) fn object(body: &[u8]) -> Found<'_> {
     Found { host: names.host(), when: times.when() }
 }
 
-/// Whether a program's colon and a level stand here in front of XDAS version 2: ` : INFO {"Source" : `.
+/// Whether a program's colon and a level stand here in front of XDAS version 2: ` : INFO {"Source" : … "Observer"`.
 pub fn is_xdas(text: &[u8]) -> bool {
+    /// The source stands in front of the observer.
+    const MAX_BYTES: usize = 256;
+    let has_observer = || memchr::memmem::find(&text[..text.len().min(MAX_BYTES)], b"\"Observer\"").is_some();
     let (level, rest) = text.strip_prefix(b" : ").map_or((text, &b""[..]), word);
-    is_level_in_capitals(level) && rest.starts_with(b" {\"Source\" : ")
+    is_level_in_capitals(level) && rest.starts_with(b" {\"Source\" : ") && has_observer()
 }
 
 /// XDAS version 2, as eDirectory and others of its family write it behind their name and a level: the machine that

@@ -342,7 +342,7 @@ fn security_product(body: &[u8]) -> Option<&[u8]> {
     const KEY: &[u8] = b" Security product node";
     let at = memchr::memmem::find(&body[..body.len().min(MAX_BYTES)], KEY)? + KEY.len();
     let value = body[at..].trim_ascii_start().strip_prefix(b"=\"")?;
-    Some(&value[..memchr::memchr(b'"', value)?])
+    name_of(&value[..memchr::memchr(b'"', value)?])
 }
 
 /// Control Manager's events; Versa's logs, whose second column is `applianceName=`, and Aviatrix' statistics, whose gateway is `name=`.

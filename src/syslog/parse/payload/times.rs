@@ -21,9 +21,11 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     // A level may stand before it.
     let (first, behind) = word(text);
     let dated = if is_level_in_capitals(first) { skip_spaces(behind) } else { text };
-    if let Some(found) = scan::scan(dated)
-        .filter(|found| matches!(dated.get(found.len), None | Some(b' ' | b':' | b',' | b'|')))
-    {
+    if let Some(found) = scan::scan(dated).filter(|found| match dated.get(found.len) {
+        None | Some(b' ' | b':' | b',') => true,
+        Some(b'|') => found.form != Form::Epoch,
+        _ => false,
+    }) {
         return Some(found.when);
     }
     if let Some(found) = behind_program(first, skip_spaces(behind)) {
