@@ -140,7 +140,8 @@ fn parse<T: FromStr>(word: &[u8]) -> bool {
     word.len() <= 45 && std::str::from_utf8(word).is_ok_and(|text| T::from_str(text).is_ok())
 }
 
-/// `host:port`, `[address]:port`, `[address]` and Solaris' `[universal address]` without port and brackets; nothing where the word has neither.
+/// `host:port`, `[address]:port`, `[address]` and Solaris' `[universal address]` without port and brackets; nothing where
+/// the word has neither.
 pub fn without_port(word: &[u8]) -> Option<&[u8]> {
     if let Some(inner) = word.strip_prefix(b"[") {
         let end = memchr::memchr(b']', inner)?;

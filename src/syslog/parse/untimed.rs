@@ -72,8 +72,8 @@ fn tagged<'a>(name: &'a [u8], text: &'a [u8], tag: Tag<'a>) -> Parsed<'a> {
 
 /// Whether the word in front of a TAG is a host's name: one that is no word before topics of `MikroTik`, before a
 /// process, `gw-1 app[7]: text`, or before a TAG whose text is CEF, LEEF or a record of Linux audit, or begins with a
-/// marked severity, `gw-1 app: [ALERT] text`, `gw-1 app: NOTICE: text`, or the kernel's time in brackets; one with a dash or an underscore also before a
-/// TAG of a microcontroller's.
+/// marked severity, `gw-1 app: [ALERT] text`, `gw-1 app: NOTICE: text`, or the kernel's time in brackets; one with a dash
+/// or an underscore also before a TAG of a microcontroller's.
 fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
     let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
     let is_candidate =

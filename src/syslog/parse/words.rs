@@ -56,8 +56,8 @@ const SENTENCE: &str = "\
     violated waiting warning was watching were what when where whether which while who why with within without \
     would writing written wrong you your";
 
-/// Nouns of devices' texts: with a capital, before a word in small letters or what is quoted. What hosts are named by for their tasks
-/// (backup, mail, proxy, cache) is not among them.
+/// Nouns of devices' texts: with a capital, before a word in small letters or what is quoted. What hosts are named by for
+/// their tasks (backup, mail, proxy, cache) is not among them.
 const NOUNS: &str = "\
     account action activity address allocation argument assertion association attack attribute authorization \
     battery binding broadcast buffer button cable call capacity card certificate change chassis check checksum \

@@ -1,9 +1,10 @@
 //! Supplies what a sender left out of a timestamp, and writes RFC 3339.
 //!
 //! A missing year is the one that brings the timestamp nearest to its reception; 29 February is looked for in leap years
-//! alone. A day and a month in numbers between slashes or dashes, which countries write in either order, are read as
-//! the form has them most often, unless the other order alone is of the day of reception. A missing zone is the one that the settings give to the sender. An hour that a change of clocks repeats is the
-//! one nearer to reception; one that it skips is read with the offset before the change.
+//! alone. A day and a month in numbers between slashes or dashes, which countries write in either order, are read as the
+//! form has them most often, unless the other order alone is of the day of reception. A missing zone is the one that the
+//! settings give to the sender. An hour that a change of clocks repeats is the one nearer to reception; one that it skips
+//! is read with the offset before the change.
 
 use super::civil::{self, Civil};
 use super::{Stamp, When, Zone};

@@ -345,7 +345,8 @@ fn security_product(body: &[u8]) -> Option<&[u8]> {
     name_of(&value[..memchr::memchr(b'"', value)?])
 }
 
-/// Control Manager's events; Versa's logs, whose second column is `applianceName=`, and Aviatrix' statistics, whose gateway is `name=`.
+/// Control Manager's events; Versa's logs, whose second column is `applianceName=`, and Aviatrix' statistics, whose
+/// gateway is `name=`.
 pub(super) fn appliance<'a>(app: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u8]> {
     /// The name of a log stands in front.
     const MAX_BYTES: usize = 64;
