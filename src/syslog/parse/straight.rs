@@ -15,7 +15,7 @@
 //! |---|---|
 //! | is there a facility and level, a colon, a tab or a second space behind the timestamp | the first is asked; the others are no signs of a host |
 //! | is the host a TAG, a mnemonic, an address with a port, a node, a descriptor, an event of ONTAP, NILVALUE | each has a sign that a host here has not: `:`, `%`, `[`, `(`, `,`, a dash in front |
-//! | is it a level, Endpoint Protection, or the first word of Oracle's or AsusWRT's TAG | asked |
+//! | is it a level, Endpoint Protection, or the first word of Oracle's or a home gateway's TAG | asked |
 //! | does it begin a sentence, of which the TAG is the second word | asked where it has a capital |
 //! | is it a number, or a client in front of a request | not with a TAG with a colon behind it |
 //! | does a daemon speak of itself, or a relay name the origin | words with a space behind them, where a TAG has a colon or a bracket; but for `syslogd`, which is asked |

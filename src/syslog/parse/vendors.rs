@@ -160,7 +160,7 @@ pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'
         parsed.set_tag(program);
         return Some(parsed);
     }
-    // Routers of Asus and CounterACT have a TAG of several words, and no host.
+    // Home gateways and CounterACT have a TAG of several words, and no host.
     if let Some(tag) = TAGS.into_iter().find(|&tag| text.starts_with(tag))
         && let Some(body) = text[tag.len()..].strip_prefix(b":")
     {

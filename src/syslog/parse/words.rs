@@ -2,9 +2,9 @@
 //!
 //! By RFC 3164 the word behind the timestamp is the host, and a device that writes `Could not bind` there means no host
 //! named Could. What tells the two apart is the language alone. Hosts are named by whatever people like (Reading, Max,
-//! Backup, Garching), so that a word has to be on a list that leaves such names out, and a word in small letters, as
-//! sentences have, has to follow. Nothing that a device writes behind its name in a form of its own does: a TAG, a level,
-//! a mnemonic, a payload, a header, the name once more.
+//! Backup, Garching), so that a word has to be on a list that leaves such names out, and what follows has to go on as
+//! sentences do, with a word in small letters for most. Nothing that a device writes behind its name in a form of its own
+//! does: a TAG, a level, a mnemonic, a payload, a header, the name once more.
 
 use super::level::{is_level, is_level_in_capitals};
 use super::{host, skip_spaces, word};
