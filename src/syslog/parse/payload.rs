@@ -105,9 +105,6 @@ fn documented(body: &[u8]) -> Found<'_> {
         Some(b'@') if let Some(object) = body.strip_prefix(b"@cee:") => {
             json::object(object.trim_ascii_start())
         }
-        Some(b'-') if let Some((node, when)) = dashed_ive(body) => {
-            Found { host: Some(node), when: Some(when) }
-        }
         Some(b'#') => Found { host: storwize(body), when: None },
         Some(b',') => Found { host: firewall_manager(body), when: None },
         Some(b'|') if let Some(found) = barnyard(body) => found,
@@ -169,12 +166,6 @@ fn ive(body: &[u8]) -> Option<&[u8]> {
     let end = body.first().filter(|byte| byte.is_ascii_digit()).and_then(|_| scan::scan(body))?.len;
     let (node, rest) = super::word(body[end..].strip_prefix(b" - ")?);
     is_of_ive(rest).then_some(node)
-}
-
-/// The same behind a dash, where the gateway leaves its address out, with the time.
-fn dashed_ive(body: &[u8]) -> Option<(&[u8], When<'_>)> {
-    let body = body.strip_prefix(b"- ")?;
-    Some((ive(body)?, scan::scan(body)?.when))
 }
 
 /// Whether the user's address stands in brackets behind a dash, and user, realm and roles (`admin(Realm)[Role]`), as
