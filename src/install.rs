@@ -81,6 +81,11 @@ impl Install {
         self.dir.join("setup/state.json")
     }
 
+    /// `setup/images`: what images the engine was given; outlives the state, for `purge`.
+    pub fn images_file(&self) -> PathBuf {
+        self.dir.join("setup/images")
+    }
+
     /// `setup/run/`: what the running connector shows of itself; the only part of setup/ that the container can write.
     pub fn run_dir(&self) -> PathBuf {
         self.dir.join("setup/run")

@@ -204,6 +204,10 @@ fn the_commands_pull(registry: &Registry) {
     assert!(refused.code == Some(1) && refused.err.contains("run `setup` first"), "{refused:?}");
     command(&["setup"]).ok();
     assert_eq!(image(), second.id, "setup goes on pulling, as the settings say");
+    command(&["reset"]).ok();
     command(&["purge"]).ok();
-    run(Command::new("docker").args(["rmi", "--force", &first.id])).ok();
+    for image in [&first.id, &second.id] {
+        let left = run(Command::new("docker").args(["image", "inspect", image]));
+        assert_ne!(left.code, Some(0), "purge removes {image}, which no record names any more: {left:?}");
+    }
 }

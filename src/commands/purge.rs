@@ -1,15 +1,16 @@
-//! `purge`: removes the image (manual 3.4). Setup, which got it, is due again then.
+//! `purge`: removes the image (manual 3.4), and those before it that this installation got. Setup, which got it, is due
+//! again then.
 
 use super::{Session, block_on};
 use crate::console::Console;
 use crate::engine::Engine;
 use crate::engine::image::Image;
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::state::machine::Guarded;
-use crate::state::store;
+use crate::state::{images, store};
 use std::path::Path;
 
-/// Removes the image, if there is one.
+/// Removes the images, if there are any.
 pub fn exec(dir: &Path, console: Console) -> Result<()> {
     block_on(async {
         let session = Session::exclusive(dir, console, "purge").await?;
@@ -17,13 +18,26 @@ pub fn exec(dir: &Path, console: Console) -> Result<()> {
         // A leftover container would keep the engine from removing its image.
         session.engine.remove(&session.container_name(), true).await?;
         // Without a record there may still be the image of the settings, or this program's own.
-        let images = match &session.record {
+        let named = match &session.record {
             Some(record) => [Some(record.image.clone()), record.loaded.clone()],
             None => [session.settings.engine.image.clone(), Some(Image::of_this_program()?.id)],
         };
+        let named: Vec<String> = named.into_iter().flatten().collect();
         let mut deleted = false;
-        for image in images.into_iter().flatten() {
-            deleted |= session.engine.remove_image(&image).await?;
+        for image in images::all(&session.install)?.into_iter().filter(|image| !named.contains(image)) {
+            match session.engine.remove_image(&image).await {
+                Ok(was_there) => {
+                    deleted |= was_there;
+                    images::forget(&session.install, &image)?;
+                }
+                // Another installation still runs what this one has replaced.
+                Err(error) if error.code() == Code::ImageInUse => console.warn_error(&error),
+                Err(error) => return Err(error),
+            }
+        }
+        for image in &named {
+            deleted |= session.engine.remove_image(image).await?;
+            images::forget(&session.install, image)?;
         }
         // Last, so that what an image's other user refuses can be asked again.
         store::clear(&session.install)?;

@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::install::{self, Install};
 use crate::settings::{self, Change, Changes, EngineKind, Network, Settings};
 use crate::state::store::{self, Record};
-use crate::state::{Connector, Mode};
+use crate::state::{Connector, Mode, images};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -308,8 +308,15 @@ impl<E: Engine> Session<E> {
         Ok(Some(id.to_owned()))
     }
 
-    /// Gets the image: from an archive, from a registry, or made from this very program. Returns its id.
+    /// Gets the image, and remembers it for `purge`. Returns its id.
     pub(super) async fn get_image(&self, file: Option<&Path>) -> Result<String> {
+        let id = self.bring_image(file).await?;
+        images::remember(&self.install, &id)?;
+        Ok(id)
+    }
+
+    /// From an archive, from a registry, or made from this very program.
+    async fn bring_image(&self, file: Option<&Path>) -> Result<String> {
         let console = self.console;
         let mut shown = 0;
         // A line for each tenth is enough for a log and soon enough for a person.

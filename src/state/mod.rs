@@ -3,6 +3,7 @@
 //! Pure: [`machine`] knows no files, no engine and no clock. What is kept between commands is [`store::Record`];
 //! whether a container runs is never kept but asked of the engine.
 
+pub mod images;
 pub mod machine;
 pub mod store;
 
