@@ -108,9 +108,12 @@ fn is_no_number(name: &[u8]) -> bool {
     name.first().is_some_and(u8::is_ascii_alphabetic) || is_address(name)
 }
 
-/// The name in the object that Logstash puts in the place of a host of the Elastic Common Schema: `{"name":"web-1"}`.
+/// The name in the object that Logstash puts in the place of a host of the Elastic Common Schema: `{"name":"web-1"}`,
+/// `{"name":"web-1","ip":["192.0.2.7"]}`.
 pub fn of_object(word: &[u8]) -> Option<&[u8]> {
-    word.strip_prefix(br#"{"name":""#)?.strip_suffix(br#""}"#).filter(|name| is_host(name))
+    let members = word.strip_prefix(br#"{"name":""#)?.strip_suffix(b"}")?;
+    let (name, rest) = members.split_at(memchr::memchr(b'"', members)?);
+    (is_host(name) && matches!(rest, [b'"'] | [b'"', b',', ..])).then_some(name)
 }
 
 /// `aa:bb:cc:dd:ee:ff`.

@@ -13,7 +13,7 @@ mod windows;
 
 use super::{Parsed, devices, host, level, rfc3164, tag, vendors};
 use crate::syslog::time::When;
-use crate::syslog::time::scan;
+use crate::syslog::time::scan::{self, Form};
 use csv::{
     alert, audit, dragon, numbered, palo_alto, ras_log, security_manager, server_audit, tipping_point,
 };
@@ -21,6 +21,7 @@ pub use json::is_xdas;
 use pairs::{appliance, begins_with_date, cef, key_value, leef};
 pub use pairs::{is_device_pairs, is_key_value, is_quoted_pairs};
 use times::{digits_without_year, first_time, in_column};
+pub use windows::is_text as is_windows_text;
 
 /// Bytes of a payload that are searched: its documented fields stand at its beginning.
 const MAX_SEARCHED_BYTES: usize = 16 * 1024;
@@ -62,12 +63,15 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
     // A time without a host in front of a device's own is a relay's.
     let is_relay_time = parsed.rule == "rfc3164-no-host" && parsed.tag.is_none() && begins_with_date(body);
     if (parsed.when == When::Missing || is_relay_time)
-        && let Some(when) = found
-            .when
-            .or_else(|| first_time(body).or_else(|| in_column(body)).filter(|_| is_text(parsed.rule)))
+        && let Some(when) = found.when.or_else(|| text_time(body).filter(|_| is_text(parsed.rule)))
     {
         parsed.when = when;
     }
+}
+
+/// The time of a text without a header.
+fn text_time(body: &[u8]) -> Option<When<'_>> {
+    first_time(body).or_else(|| in_column(body)).or_else(|| scanned_mail(body))
 }
 
 /// What a payload says by the format that it begins with.
@@ -85,6 +89,7 @@ fn documented(body: &[u8]) -> Found<'_> {
             let columns = columns.or_else(|| dragon(body)).or_else(|| brackets::event_reporter(body));
             let columns = columns.or_else(|| snare(body));
             let columns = columns.or_else(|| Some(Found { host: Some(securid(body)?), when: None }));
+            let columns = columns.or_else(|| firewall_log(body));
             columns.unwrap_or_else(|| first_field(body))
         }
         Some(b'<') if windows::is_event(body) => windows::event(body),
@@ -93,11 +98,13 @@ fn documented(body: &[u8]) -> Found<'_> {
         Some(b'[') => brackets::device(body),
         Some(b'%') if body.starts_with(b"%[") => Found { host: brackets::node(&body[1..]), when: None },
         Some(b'"') if is_timed_pairs(body) => Found { host: None, when: first_time(body) },
+        Some(b'L') if windows::is_text(body) => windows::text(body),
         Some(_) if is_key_value(body) => key_value(body),
         Some(b'R') if let Some(found) = brackets::real_source(body) => found,
         // Arkoon's name of the log in front of pairs.
         Some(b'A')
-            if let Some(pairs) = body.strip_prefix(b"AKLOG - ").filter(|pairs| is_key_value(pairs)) =>
+            if let Some(pairs) =
+                body.strip_prefix(b"AKLOG -").map(super::skip_spaces).filter(|pairs| is_key_value(pairs)) =>
         {
             key_value(pairs)
         }
@@ -105,12 +112,13 @@ fn documented(body: &[u8]) -> Found<'_> {
         Some(b'@') if let Some(object) = body.strip_prefix(b"@cee:") => {
             json::object(object.trim_ascii_start())
         }
-        Some(b'#') => Found { host: storwize(body), when: None },
+        Some(b'#') => storwize(body).unwrap_or_default(),
         Some(b',') => Found { host: firewall_manager(body), when: None },
         Some(b'|') if let Some(found) = barnyard(body) => found,
         Some(_) if let Some(found) = leveled_object(body) => found,
         Some(_) => {
             let columns = snare(body).or_else(|| netscreen(body)).or_else(|| server_audit(body));
+            let columns = columns.or_else(|| csv::event_log(body));
             columns.or_else(|| json::xdas(body)).unwrap_or_default()
         }
         None => Found::default(),
@@ -195,6 +203,13 @@ fn securid(body: &[u8]) -> Option<&[u8]> {
     memchr::memmem::find(logger, b"com.rsa.").map(|_| name)
 }
 
+/// Check Point's log as it prints it: a time, what was done, the gateway, and the interface behind its direction.
+fn firewall_log(body: &[u8]) -> Option<Found<'_>> {
+    let found = scan::scan(body)?;
+    let gateway = vendors::gateway(body[found.len..].strip_prefix(b" ")?)?;
+    Some(Found { host: Some(gateway), when: Some(found.when) })
+}
+
 /// ZTE's alarms: `occurred at … sent by name board %MODULE% text`; without a name the board alone.
 fn zte(body: &[u8]) -> Option<&[u8]> {
     /// Numbers, the time and the sender.
@@ -210,14 +225,25 @@ fn zte(body: &[u8]) -> Option<&[u8]> {
 }
 
 /// Storwize and SAN Volume Controller: `# Error ID = … # Cluster Name = name # …`, Spectrum Virtualize: `# Notification
-/// Type = … # System Name = name # …`.
-fn storwize(body: &[u8]) -> Option<&[u8]> {
-    const NAMES: [&[u8]; 2] = [b" # Cluster Name = ", b" # System Name = "];
-    const STARTS: [&[u8]; 2] = [b"# Error ID = ", b"# Notification Type = "];
-    STARTS.iter().find(|start| body.starts_with(start))?;
-    let find = |name: &&[u8]| memchr::memmem::find(body, name).map(|at| &body[at + name.len()..]);
-    let name = NAMES.iter().find_map(find)?;
-    Some(&name[..memchr::memmem::find(name, b" # ")?])
+/// Type = … # System Name = name # …`; older ones without the spaces.
+fn storwize(body: &[u8]) -> Option<Found<'_>> {
+    const FIRST: [&[u8]; 6] =
+        [b"Error ID", b"Notification Type", b"Timestamp", b"ErrorID", b"NotificationType", b"ClusterName"];
+    let mut found = Found::default();
+    let mut pairs = body.split(|&byte| byte == b'#').skip(1).map(|pair| {
+        let (key, value) = pair.split_at(memchr::memchr(b'=', pair).unwrap_or(pair.len()));
+        (key.trim_ascii(), value.get(1..).unwrap_or_default().trim_ascii())
+    });
+    let (first, when) = pairs.next().filter(|(key, _)| FIRST.contains(key))?;
+    found.when = stamp(when).filter(|_| first == b"Timestamp");
+    for (key, value) in pairs {
+        match key {
+            b"Cluster Name" | b"ClusterName" | b"System Name" => found.host = found.host.or(Some(value)),
+            b"Timestamp" => found.when = found.when.or_else(|| stamp(value)),
+            _ => {}
+        }
+    }
+    Some(found)
 }
 
 /// Barnyard2: `| [SNORTIDS[ALERT]: [sensor] ] || 2026-11-24 09:31:07.345+000 …`.
@@ -244,6 +270,20 @@ fn firewall_manager(body: &[u8]) -> Option<&[u8]> {
     column()?.strip_suffix(b"\"").filter(|address| host::is_address(address))?;
     let name = column()?.strip_suffix(b"\"")?;
     column()?.starts_with(b"/Common/").then_some(name).filter(|name| !name.contains(&b'@'))
+}
+
+/// Email Security Gateway of Barracuda: the client with its address in brackets, the message's id, begin and end in seconds,
+/// and what was done in capitals.
+fn scanned_mail(body: &[u8]) -> Option<When<'_>> {
+    let mut words = body.splitn(6, |&byte| byte == b' ');
+    let client = words.next()?.strip_suffix(b"]")?;
+    let (_, address) = client.split_at(memchr::memchr(b'[', client)?);
+    let mut epoch = || scan::scan(words.next()?).filter(|found| found.form == Form::Epoch);
+    let _id = epoch();
+    let begin = epoch()?;
+    epoch()?;
+    let is_done = words.next()?.iter().all(u8::is_ascii_uppercase);
+    (is_done && host::is_address(&address[1..])).then_some(begin.when)
 }
 
 /// `EqualLogic`: two numbers, the member, a process and a time, each with a colon behind it.
@@ -386,7 +426,7 @@ fn snare(body: &[u8]) -> Option<Found<'_>> {
     Some(Found { host: if is_headless { columns.nth(5) } else { Some(name) }, when })
 }
 
-/// Snare's audit of Linux and Solaris: host, kind, criticality and event with the time behind two commas, between tabs.
+/// Snare's audit of Linux and Solaris: host, kind, criticality and event with the time behind its commas, between tabs.
 fn snare_audit(body: &[u8]) -> Option<Found<'_>> {
     let mut columns = body.splitn(5, |&byte| byte == b'\t');
     let name = columns.next().filter(|name| host::is_host(name))?;
@@ -395,13 +435,15 @@ fn snare_audit(body: &[u8]) -> Option<Found<'_>> {
     // Epilog forwards the logs of web servers and others.
     let is_log = matches!(kind, b"ApacheLog" | b"IISWebLog" | b"SquidProxyLog" | b"GenericLog");
     if is_log && matches!(level, [b'0'..=b'9']) {
-        return Some(Found { host: Some(name), when: None });
+        return Some(Found { host: Some(name), when: columns.next().and_then(stamp) });
     }
     if !matches!(kind, b"LinuxKAudit" | b"LinuxAudit" | b"SolarisBSM") {
         return None;
     }
     let event = columns.next()?;
-    let when = event.splitn(3, |&byte| byte == b',').nth(2).and_then(stamp);
+    // praudit has length, version, event, modifier and host between the token's name and the time.
+    let before = if event.starts_with(b"header,") { 6 } else { 2 };
+    let when = event.splitn(before + 1, |&byte| byte == b',').nth(before).and_then(stamp);
     Some(Found { host: Some(name), when })
 }
 

@@ -8,8 +8,8 @@ use super::content::{is_own_word, set_tag};
 use super::level::{LEVELS, is_level_in_capitals};
 use super::rfc3164::{self, Place, enclosed, header};
 use super::{
-    Parsed, cisco, devices, host, leading_digits, payload, pri, rfc5424, skip_spaces, tag, without_space,
-    word,
+    Parsed, cisco, devices, host, leading_digits, payload, pri, rfc5424, skip_spaces, tag, vendors,
+    without_space, word,
 };
 use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
@@ -32,7 +32,10 @@ pub fn relayed<'a>(text: &'a [u8], relay: Option<&[u8]>) -> Option<Parsed<'a>> {
     {
         return devices::meraki(rest, &scanned);
     }
-    let scanned = scan::scan(text)?;
+    let Some(scanned) = scan::scan(text) else {
+        let alert = vendors::alert(text.strip_prefix(b"@")?)?;
+        return Some(Parsed { rule: "relayed", ..alert });
+    };
     let inner = header(text, &scanned, Place::Inner)?;
     // A relay that names an address puts it in front of all that comes, with or without a TAG. So do those that name
     // themselves as the origin does, or where the origin's time has its offset, or has PRI in front of it and an address

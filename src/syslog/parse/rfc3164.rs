@@ -140,6 +140,12 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
     {
         return Some(Parsed { when, host, ..Parsed::new("rfc3164-no-host", text) });
     }
+    // Events of Windows have the time in a line of its own.
+    if let Some(lines) = rest.strip_prefix(b"\r").unwrap_or(rest).strip_prefix(b"\n")
+        && payload::is_windows_text(lines)
+    {
+        return Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", lines) });
+    }
     if !matches!(rest.first(), None | Some(b' ' | b':' | b'\t')) {
         return devices::glued(rest).map(|parsed| Parsed { when: scanned.when, ..parsed });
     }

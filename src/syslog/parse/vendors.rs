@@ -206,15 +206,7 @@ pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'
     {
         return Some(behind_host(name, behind, rule, place));
     }
-    // Check Point writes what it did, its name, and the interface behind a sign for the direction.
-    if is_action(first)
-        && let (name, rest) = word(skip_spaces(behind))
-        && let (interface, rest) = word(skip_spaces(rest))
-        && host::is_host(name)
-        && let [b'<' | b'>', interface @ ..] = interface
-        && host::is_host(interface)
-        && memchr::memmem::find(rest, b"; ").is_some()
-    {
+    if let Some(name) = gateway(text) {
         return Some(Parsed { host: Some(name), ..Parsed::new(rule, text) });
     }
     // Internet Information Services: the site, the computer, its address, the method.
@@ -230,6 +222,19 @@ pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'
         return Some(Parsed { host: Some(name), ..Parsed::new(rule, text) });
     }
     None
+}
+
+/// Check Point writes what it did, its name, the interface behind a sign for the direction, and pairs.
+pub fn gateway(text: &[u8]) -> Option<&[u8]> {
+    let (action, behind) = word(text);
+    let (name, rest) = word(skip_spaces(behind));
+    let (interface, rest) = word(skip_spaces(rest));
+    let [b'<' | b'>', interface @ ..] = interface else { return None };
+    let is_log = is_action(action)
+        && host::is_host(name)
+        && host::is_host(interface)
+        && memchr::memmem::find(rest, b"; ").is_some();
+    is_log.then_some(name)
 }
 
 /// Gateways that separate with semicolons: a name, which may have spaces, and behind a semicolon a number of ten
@@ -283,14 +288,24 @@ pub fn threads(text: &[u8]) -> Option<Parsed<'_>> {
     Some(parsed)
 }
 
-/// Checkmk's event console: a space and a header behind the seconds; or a semicolon, a level, another, a contact, a
-/// third, and the host with its service.
+/// Checkmk's event console, behind its sign: a space and a header behind the seconds, or [`alert`].
 pub fn event_console(text: &[u8]) -> Option<Parsed<'_>> {
+    let end = block::find([b' ', b';'], text);
+    if text.get(end) == Some(&b';') {
+        return alert(text);
+    }
+    let scanned = scan::scan(&text[..end]).filter(|found| found.form == Form::Epoch && found.len == end)?;
+    header(text, &scanned, Place::First)
+}
+
+/// What the same console makes of a monitor's alert: a semicolon behind the seconds, a level, another, a contact, a third,
+/// and the host with its service.
+pub fn alert(text: &[u8]) -> Option<Parsed<'_>> {
     /// The contact's name or address.
     const MAX_BYTES: usize = 128;
-    let end = block::find([b' ', b';'], text);
-    let scanned = scan::scan(&text[..end]).filter(|found| found.form == Form::Epoch && found.len == end)?;
-    let Some(columns) = text[end..].strip_prefix(b";") else { return header(text, &scanned, Place::First) };
+    let scanned =
+        scan::scan(&text[..memchr::memchr(b';', text)?]).filter(|found| found.form == Form::Epoch)?;
+    let columns = text[scanned.len..].strip_prefix(b";")?;
     let level = leading_digits(columns);
     let contact = columns[level..].strip_prefix(b";").filter(|_| (1..=3).contains(&level))?;
     let end = memchr::memchr(b';', &contact[..contact.len().min(MAX_BYTES)])?;

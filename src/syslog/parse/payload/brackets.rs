@@ -15,6 +15,9 @@ pub(super) fn device(body: &[u8]) -> Found<'_> {
         .or_else(|| addressed_event(body))
         .or_else(|| event_reporter(body))
         .or_else(|| xapi(body))
+        .or_else(|| fault_manager(body))
+        .or_else(|| storage_event(body))
+        .or_else(|| inspection(body))
         .unwrap_or_else(|| Found { host: radware(body), when: None })
 }
 
@@ -47,10 +50,42 @@ fn xapi(body: &[u8]) -> Option<Found<'_>> {
     (is_one && is_name && !is_thread(name)).then_some(Found { host: Some(name), when: None })
 }
 
-/// Unified Communications Manager's `[NodeID=name]` among the `[Key=value]` in front of an alarm's text.
+/// Fault Management of Solaris: `[ID 377184 daemon.error] SUNW-MSG-ID: …, HOSTNAME: name`.
+fn fault_manager(body: &[u8]) -> Option<Found<'_>> {
+    const START: &[u8] = b" SUNW-MSG-ID: ";
+    const NAME: &[u8] = b", HOSTNAME: ";
+    let close = memchr::memchr(b']', body.strip_prefix(b"[ID ")?)? + b"[ID ]".len();
+    let report = body[close..].strip_prefix(START)?;
+    let name = word(&report[memchr::memmem::find(report, NAME)? + NAME.len()..]).0;
+    // The report has several lines.
+    let name = name.split(u8::is_ascii_control).next().unwrap_or(name);
+    Some(Found { host: Some(name), when: None })
+}
+
+/// VNX and Symmetrix of EMC: `[fmt=evt] [evtid=1201] [date=2026-11-24T09:31:07Z] [symid=…]`.
+fn storage_event(body: &[u8]) -> Option<Found<'_>> {
+    const DATE: &[u8] = b"] [date=";
+    /// The format's and the event's name.
+    const MAX_BYTES: usize = 96;
+    let pairs = body.strip_prefix(b"[fmt=")?;
+    let at = memchr::memmem::find(&pairs[..pairs.len().min(MAX_BYTES)], DATE)? + DATE.len();
+    Some(Found { host: None, when: Some(stamp(&pairs[at..])?) })
+}
+
+/// Routers of Yamaha: `[INSPECT] LAN2[out][101100] TCP … (2026/11/24 09:31:07)`, where a connection began.
+fn inspection(body: &[u8]) -> Option<Found<'_>> {
+    let inner = body.strip_prefix(b"[INSPECT] ")?.trim_ascii_end().strip_suffix(b")")?;
+    let time = &inner[memchr::memrchr(b'(', inner)? + 1..];
+    let found = scan::scan(time).filter(|found| found.len == time.len())?;
+    Some(Found { host: None, when: Some(found.when) })
+}
+
+/// Unified Communications Manager's `[NodeID=name]` or `[Node ID=name]` among the `[Key=value]` in front of an alarm's
+/// text; some have a space before the sign.
 pub(super) fn node(body: &[u8]) -> Option<&[u8]> {
-    const KEY: &[u8] = b"[NodeID=";
-    let value = &body[memchr::memmem::find(body, KEY)? + KEY.len()..];
+    const KEYS: [&[u8]; 3] = [b"[NodeID=", b"[Node ID=", b"[Node ID ="];
+    let find = |key: &&[u8]| memchr::memmem::find(body, key).map(|at| &body[at + key.len()..]);
+    let value = KEYS.iter().find_map(find)?;
     let (name, _) = value.split_at(memchr::memchr(b']', value)?);
     Some(name).filter(|name| host::is_host(name))
 }

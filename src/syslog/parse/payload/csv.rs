@@ -115,9 +115,25 @@ pub(super) fn ras_log(body: &[u8]) -> Option<Found<'_>> {
     let mut columns = Columns::new(&body[..body.len().min(MAX_BYTES)], b',').map(<[u8]>::trim_ascii_start);
     let when = columns.next().and_then(stamp)?;
     columns.next().and_then(enclosed).filter(|message| is_message(message))?;
-    let is_numbered = columns.next().is_some_and(is_number);
+    // A number that others count stands behind a slash.
+    let is_numbered =
+        columns.next().is_some_and(|column| column.splitn(2, |&byte| byte == b'/').all(is_number));
     let is_rated = columns.by_ref().take(2).any(|column| SEVERITIES.contains(&column));
     (is_numbered && is_rated).then(|| Found { host: columns.next(), when: Some(when) })
+}
+
+/// Windows' events as RSA's collectors forward them: the log, `rn=` with the record's number, the time, the
+/// event's number, the source, the user, the type, the computer, between commas.
+pub(super) fn event_log(body: &[u8]) -> Option<Found<'_>> {
+    /// Until the computer.
+    const MAX_BYTES: usize = 512;
+    const TYPES: [&[u8]; 5] = [b"Audit Failure", b"Audit Success", b"Error", b"Information", b"Warning"];
+    let mut columns = Columns::new(&body[..body.len().min(MAX_BYTES)], b',');
+    columns.nth(1).filter(|record| record.starts_with(b"rn="))?;
+    let when = columns.next().and_then(stamp)?;
+    columns.next().filter(|event| is_number(event))?;
+    columns.nth(2).filter(|kind| TYPES.contains(kind))?;
+    Some(Found { host: columns.next(), when: Some(when) })
 }
 
 /// A module in capitals and a number: `SEC-3020`.

@@ -10,15 +10,19 @@ use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
 
 /// CEF: `dvchost` or `dvc`, and `rt`, else `start`, else `end`, else `timeStamp` or `deviceTime`, which its dictionary does not
-/// have; some write the full names of the dictionary.
+/// have, or a date of the product's own that it calls that of detection; some write the full names of the dictionary.
 pub(super) fn cef(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
-    let [mut begin, mut end, mut written] = [None; 3];
+    let [mut begin, mut end, mut written, mut custom] = [None; 4];
+    let is_broker = body.starts_with(b"CEF:0|MCAS|");
+    let mut detected = false;
     let mut address = None;
     let extension = body.splitn(8, |&byte| byte == b'|').nth(7).unwrap_or_default();
     for (key, rest) in KeyStarts::new(extension, b' ') {
         match key {
             b"dvchost" | b"deviceHostName" => found.host = name_of(word(rest).0),
+            // In Defender for Cloud Apps it is who was seen.
+            b"dvc" if is_broker => {}
             b"dvc" | b"deviceAddress" => address = name_of(word(rest).0),
             b"ApexCentralHost" => {
                 let (name, behind) = word(rest);
@@ -34,11 +38,13 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
             b"end" => end = stamp(rest),
             b"timeStamp" => written = stamp(rest),
             b"deviceTime" => written = written.or_else(|| stamp(rest)),
+            b"deviceCustomDate1" => custom = stamp(rest),
+            b"deviceCustomDate1Label" => detected = word(rest).0 == b"detectionDate",
             _ => {}
         }
     }
     found.host = found.host.or(address);
-    found.when = found.when.or(begin).or(end).or(written);
+    found.when = found.when.or(begin).or(end).or(written).or(custom.filter(|_| detected));
     found
 }
 
@@ -49,7 +55,7 @@ pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
     const MAX_TIME_BYTES: usize = 64;
     let mut found = Found::default();
     let mut names = Names::default();
-    let (mut other, mut sensor) = (None, None);
+    let (mut other, mut receipt, mut sensor) = (None, None, None);
     let mut fields = body.splitn(6, |&byte| byte == b'|');
     let is_second = fields.next().is_some_and(|version| version.trim_ascii_end().ends_with(b"2.0"));
     let (vendor, product) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
@@ -73,6 +79,8 @@ pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
     for (key, rest) in KeyStarts::new(attributes, separator) {
         match key {
             b"devTime" => found.when = stamp(rest),
+            // CEF's, which some put in where LEEF's own is missing.
+            b"rt" => receipt = stamp(rest),
             b"origin" if vendor == b"Check Point" => {
                 sensor = sensor.or(Some(value(rest)).filter(|value| host::is_address(value)));
             }
@@ -82,7 +90,7 @@ pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
         }
     }
     // The computers that its events name are those that they are about.
-    Found { host: names.device().or(sensor), when: found.when.or(other) }
+    Found { host: names.device().or(sensor), when: found.when.or(receipt).or(other) }
 }
 
 /// The separator that LEEF 2.0 states in front of the attributes, before a bar: itself, or its number in hexadecimal
@@ -335,6 +343,12 @@ fn box_log<'a>(app: &[u8], body: &'a [u8]) -> Option<&'a [u8]> {
     Some(name).filter(|_| is_log)
 }
 
+/// The sensor that Network Security Manager forwards alerts of: `name detected Inbound attack …`.
+fn detecting(body: &[u8]) -> Option<&[u8]> {
+    let (name, rest) = word(body);
+    rest.starts_with(b" detected ").then_some(name)
+}
+
 /// The machine of the product that Control Manager reports of: `Security product node="name"`.
 fn security_product(body: &[u8]) -> Option<&[u8]> {
     /// The event and the product stand in front.
@@ -345,13 +359,16 @@ fn security_product(body: &[u8]) -> Option<&[u8]> {
     name_of(&value[..memchr::memchr(b'"', value)?])
 }
 
-/// Control Manager's events; Versa's logs, whose second column is `applianceName=`, and Aviatrix' statistics, whose
+/// Network Security Manager's alerts; Control Manager's events; Versa's logs, whose second column is `applianceName=`, and Aviatrix' statistics, whose
 /// gateway is `name=`.
 pub(super) fn appliance<'a>(app: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u8]> {
     /// The name of a log stands in front.
     const MAX_BYTES: usize = 64;
     if let Some(name) = app.and_then(|app| box_log(app, body)) {
         return Some(name);
+    }
+    if app == Some(b"SyslogAlertForwarder") {
+        return detecting(body);
     }
     if app == Some(b"TMCM") {
         return security_product(body);

@@ -1,4 +1,4 @@
-//! Events of Windows as XML, the way its event log renders them.
+//! Events of Windows as XML, the way its event log renders them, and as text.
 //!
 //! The schema (`http://schemas.microsoft.com/win/2004/08/events/event`) has the time in the attribute `SystemTime` of
 //! `TimeCreated` and the name in the element `Computer`, both inside `System`, the first child of `Event`. Neither is
@@ -29,6 +29,21 @@ pub fn event(text: &[u8]) -> Found<'_> {
             stamp(value)
         });
     Found { host, when }
+}
+
+/// Whether an event as text begins here, a pair in each line.
+pub fn is_text(text: &[u8]) -> bool {
+    /// The name of the log.
+    const MAX_BYTES: usize = 128;
+    text.starts_with(b"LogName=") && text[..text.len().min(MAX_BYTES)].contains(&b'\n')
+}
+
+/// The name in an event as text, a pair in each line, before the message.
+pub fn text(text: &[u8]) -> Found<'_> {
+    const NAME: &[u8] = b"ComputerName=";
+    let lines = text[..text.len().min(MAX_SYSTEM_BYTES)].split(|&byte| byte == b'\n');
+    let mut pairs = lines.take_while(|line| !line.starts_with(b"Message="));
+    Found { host: pairs.find_map(|line| line.strip_prefix(NAME)).map(<[u8]>::trim_ascii_end), when: None }
 }
 
 /// What stands inside `System`.

@@ -102,7 +102,8 @@ impl<'a> Clock<'a> {
             fraction = &text[behind + 1..behind + 1 + digits];
             behind += 1 + digits;
         }
-        if !ends_word(text.get(behind)) || !(1..=12).contains(&self.hour) {
+        let ends = ends_word(text.get(behind)) || matches!(text.get(behind), Some(b'\r' | b'\n'));
+        if !ends || !(1..=12).contains(&self.hour) {
             return;
         }
         self.hour = self.hour % 12 + if half.eq_ignore_ascii_case(&b'p') { 12 } else { 0 };
