@@ -111,9 +111,14 @@ fn is_no_number(name: &[u8]) -> bool {
 /// The name in the object that Logstash puts in the place of a host of the Elastic Common Schema: `{"name":"web-1"}`,
 /// `{"name":"web-1","ip":["192.0.2.7"]}`.
 pub fn of_object(word: &[u8]) -> Option<&[u8]> {
+    /// What the schema has of a host besides. Loggers have objects that begin with their own name.
+    const MEMBERS: [&[u8]; 6] =
+        [b"\"ip\":", b"\"mac\":", b"\"id\":", b"\"hostname\":", b"\"architecture\":", b"\"os\":"];
     let members = word.strip_prefix(br#"{"name":""#)?.strip_suffix(b"}")?;
     let (name, rest) = members.split_at(memchr::memchr(b'"', members)?);
-    (is_host(name) && matches!(rest, [b'"'] | [b'"', b',', ..])).then_some(name)
+    let is_hosts = |rest: &[u8]| MEMBERS.iter().any(|member| rest.starts_with(member));
+    let is_whole = rest == b"\"" || rest.strip_prefix(b"\",").is_some_and(is_hosts);
+    (is_host(name) && is_whole).then_some(name)
 }
 
 /// `aa:bb:cc:dd:ee:ff`.

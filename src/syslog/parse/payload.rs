@@ -21,7 +21,6 @@ pub use json::is_xdas;
 use pairs::{appliance, begins_with_date, cef, key_value, leef};
 pub use pairs::{is_device_pairs, is_key_value, is_quoted_pairs};
 use times::{digits_without_year, first_time, in_column};
-pub use windows::is_text as is_windows_text;
 
 /// Bytes of a payload that are searched: its documented fields stand at its beginning.
 const MAX_SEARCHED_BYTES: usize = 16 * 1024;
@@ -137,7 +136,7 @@ fn in_text<'a>(body: &'a [u8], found: Found<'a>) -> Found<'a> {
         .or_else(|| spaced_snare(body))
         .or_else(|| snare_audit(body))
         .unwrap_or(found);
-    if let Some(host) = found.host.or_else(|| securid(body)).or_else(|| zte(body)) {
+    if let Some(host) = found.host.or_else(|| securid(body)).or_else(|| zte(body)).or_else(|| phone(body)) {
         return Found { host: Some(host), ..found };
     }
     let Some(inner) = behind_words(body).map(documented) else { return found };
@@ -224,26 +223,41 @@ fn zte(body: &[u8]) -> Option<&[u8]> {
         .then_some(name)
 }
 
+/// Phones that say their address when they start.
+fn phone(body: &[u8]) -> Option<&[u8]> {
+    let address = body.strip_prefix(b"System started: ip@")?.split(|&byte| byte == b',').next()?;
+    Some(address).filter(|address| host::is_address(address))
+}
+
 /// Storwize and SAN Volume Controller: `# Error ID = … # Cluster Name = name # …`, Spectrum Virtualize: `# Notification
-/// Type = … # System Name = name # …`; older ones without the spaces.
+/// Type = … # System Name = name # …`; older ones without the spaces, or with the time and the cluster first. A pair of
+/// its own is among them, and another behind the name.
 fn storwize(body: &[u8]) -> Option<Found<'_>> {
-    const FIRST: [&[u8]; 6] =
-        [b"Error ID", b"Notification Type", b"Timestamp", b"ErrorID", b"NotificationType", b"ClusterName"];
+    const OWN: [&[u8]; 6] =
+        [b"Error ID", b"ErrorID", b"Notification Type", b"NotificationType", b"Object Type", b"ObjectType"];
+    const FIRST: [&[u8]; 3] = [b"Timestamp", b"Cluster Name", b"ClusterName"];
     let mut found = Found::default();
-    let mut pairs = body.split(|&byte| byte == b'#').skip(1).map(|pair| {
+    let [mut cluster, mut system] = [None; 2];
+    let mut is_own = false;
+    let mut pairs = body.split(|&byte| byte == b'#').skip(1).enumerate().peekable();
+    while let Some((at, pair)) = pairs.next() {
         let (key, value) = pair.split_at(memchr::memchr(b'=', pair).unwrap_or(pair.len()));
-        (key.trim_ascii(), value.get(1..).unwrap_or_default().trim_ascii())
-    });
-    let (first, when) = pairs.next().filter(|(key, _)| FIRST.contains(key))?;
-    found.when = stamp(when).filter(|_| first == b"Timestamp");
-    for (key, value) in pairs {
+        let (key, value) = (key.trim_ascii(), value.get(1..).unwrap_or_default().trim_ascii());
+        is_own |= OWN.contains(&key);
+        if at == 0 && !is_own && !FIRST.contains(&key) {
+            return None;
+        }
+        // What ends the text may be cut.
+        let whole = pairs.peek().map(|_| value);
         match key {
-            b"Cluster Name" | b"ClusterName" | b"System Name" => found.host = found.host.or(Some(value)),
-            b"Timestamp" => found.when = found.when.or_else(|| stamp(value)),
+            b"Cluster Name" | b"ClusterName" => cluster = cluster.or(whole),
+            b"System Name" => system = system.or(whole),
+            b"Timestamp" => found.when = found.when.or_else(|| stamp(whole?)),
             _ => {}
         }
     }
-    Some(found)
+    found.host = cluster.or(system);
+    is_own.then_some(found)
 }
 
 /// Barnyard2: `| [SNORTIDS[ALERT]: [sensor] ] || 2026-11-24 09:31:07.345+000 …`.
@@ -282,7 +296,7 @@ fn scanned_mail(body: &[u8]) -> Option<When<'_>> {
     let _id = epoch();
     let begin = epoch()?;
     epoch()?;
-    let is_done = words.next()?.iter().all(u8::is_ascii_uppercase);
+    let is_done = matches!(words.next()?, b"RECV" | b"SCAN" | b"SEND");
     (is_done && host::is_address(&address[1..])).then_some(begin.when)
 }
 
@@ -402,7 +416,16 @@ fn netscreen(body: &[u8]) -> Option<Found<'_>> {
         .and_then(|text| text.rsplitn(2, |&byte| byte == b'(').next())
         .and_then(|inner| scan::scan(inner).filter(|found| found.len == inner.len()))
         .map(|found| found.when);
-    Some(Found { host: Some(name), when })
+    Some(Found { host: Some(name), when: when.or_else(|| session_start(body)) })
+}
+
+/// When a session began that `ScreenOS` reports the end of, where its message has no other time.
+fn session_start(body: &[u8]) -> Option<When<'_>> {
+    /// The names, the kind of message and the key.
+    const MAX_BYTES: usize = 320;
+    const KEY: &[u8] = b": start_time=\"";
+    let start = &body[..body.len().min(MAX_BYTES)];
+    stamp(&body[memchr::memmem::find(start, KEY)? + KEY.len()..])
 }
 
 /// Fabric OS' `RASLog` without a TAG before it: its time and the switch's name.
@@ -435,7 +458,9 @@ fn snare_audit(body: &[u8]) -> Option<Found<'_>> {
     // Epilog forwards the logs of web servers and others.
     let is_log = matches!(kind, b"ApacheLog" | b"IISWebLog" | b"SquidProxyLog" | b"GenericLog");
     if is_log && matches!(level, [b'0'..=b'9']) {
-        return Some(Found { host: Some(name), when: columns.next().and_then(stamp) });
+        // Web servers begin their lines so; those of other files are anybody's.
+        let when = columns.next().filter(|_| kind == b"IISWebLog").and_then(stamp);
+        return Some(Found { host: Some(name), when });
     }
     if !matches!(kind, b"LinuxKAudit" | b"LinuxAudit" | b"SolarisBSM") {
         return None;

@@ -33,7 +33,8 @@ pub fn relayed<'a>(text: &'a [u8], relay: Option<&[u8]>) -> Option<Parsed<'a>> {
         return devices::meraki(rest, &scanned);
     }
     let Some(scanned) = scan::scan(text) else {
-        let alert = vendors::alert(text.strip_prefix(b"@")?)?;
+        let alert =
+            vendors::alert(text.strip_prefix(b"@")?).filter(|alert| vendors::has_state(alert.body))?;
         return Some(Parsed { rule: "relayed", ..alert });
     };
     let inner = header(text, &scanned, Place::Inner)?;

@@ -140,9 +140,9 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
     {
         return Some(Parsed { when, host, ..Parsed::new("rfc3164-no-host", text) });
     }
-    // Events of Windows have the time in a line of its own.
-    if let Some(lines) = rest.strip_prefix(b"\r").unwrap_or(rest).strip_prefix(b"\n")
-        && payload::is_windows_text(lines)
+    // A text whose first line is the time: events of Windows, programs' own lines.
+    if let Some(b'\r' | b'\n') = rest.first()
+        && let Some(lines) = rest.strip_prefix(b"\r").unwrap_or(rest).strip_prefix(b"\n")
     {
         return Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", lines) });
     }

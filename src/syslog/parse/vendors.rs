@@ -318,6 +318,16 @@ pub fn alert(text: &[u8]) -> Option<Parsed<'_>> {
     })
 }
 
+/// Whether a service and its state follow, or a host's own state: `Disk /: CRIT - text`.
+pub fn has_state(text: &[u8]) -> bool {
+    /// The service's name.
+    const MAX_BYTES: usize = 160;
+    const STATES: [&[u8]; 9] =
+        [b"OK", b"WARN", b"WARNING", b"CRIT", b"CRITICAL", b"UNKNOWN", b"UP", b"DOWN", b"UNREACHABLE"];
+    let start = &text[..text.len().min(MAX_BYTES)];
+    memchr::memmem::find(start, b": ").is_some_and(|at| STATES.contains(&word(&text[at + 2..]).0))
+}
+
 /// z/OS: the system and the stack that sent the message, which a slash separates, and a user; says what follows them,
 /// which is a job with a process.
 pub fn behind_zos<'a>(first: &[u8], behind: &'a [u8]) -> Option<&'a [u8]> {

@@ -75,6 +75,8 @@ fn storage_event(body: &[u8]) -> Option<Found<'_>> {
 /// Routers of Yamaha: `[INSPECT] LAN2[out][101100] TCP … (2026/11/24 09:31:07)`, where a connection began.
 fn inspection(body: &[u8]) -> Option<Found<'_>> {
     let inner = body.strip_prefix(b"[INSPECT] ")?.trim_ascii_end().strip_suffix(b")")?;
+    let (interface, _) = word(inner);
+    memchr::memmem::find(interface, b"[in][").or_else(|| memchr::memmem::find(interface, b"[out]["))?;
     let time = &inner[memchr::memrchr(b'(', inner)? + 1..];
     let found = scan::scan(time).filter(|found| found.len == time.len())?;
     Some(Found { host: None, when: Some(found.when) })
@@ -84,10 +86,10 @@ fn inspection(body: &[u8]) -> Option<Found<'_>> {
 /// text; some have a space before the sign.
 pub(super) fn node(body: &[u8]) -> Option<&[u8]> {
     const KEYS: [&[u8]; 3] = [b"[NodeID=", b"[Node ID=", b"[Node ID ="];
-    let find = |key: &&[u8]| memchr::memmem::find(body, key).map(|at| &body[at + key.len()..]);
-    let value = KEYS.iter().find_map(find)?;
-    let (name, _) = value.split_at(memchr::memchr(b']', value)?);
-    Some(name).filter(|name| host::is_host(name))
+    KEYS.iter().find_map(|key| {
+        let value = &body[memchr::memmem::find(body, key)? + key.len()..];
+        Some(&value[..memchr::memchr(b']', value)?]).filter(|name| host::is_host(name))
+    })
 }
 
 /// Radware: `[Device: name address]`, `[Device: name IP: address …]` before the text.

@@ -115,10 +115,13 @@ pub(super) fn ras_log(body: &[u8]) -> Option<Found<'_>> {
     let mut columns = Columns::new(&body[..body.len().min(MAX_BYTES)], b',').map(<[u8]>::trim_ascii_start);
     let when = columns.next().and_then(stamp)?;
     columns.next().and_then(enclosed).filter(|message| is_message(message))?;
-    // A number that others count stands behind a slash.
+    let number = columns.next()?;
+    let first = columns.next()?;
+    let is_rated = SEVERITIES.contains(&first) || SEVERITIES.contains(&columns.next()?);
+    // The number of those of a partition stands behind a slash.
+    let is_of_partition = memchr::memmem::find(first, b"FID ").is_some();
     let is_numbered =
-        columns.next().is_some_and(|column| column.splitn(2, |&byte| byte == b'/').all(is_number));
-    let is_rated = columns.by_ref().take(2).any(|column| SEVERITIES.contains(&column));
+        is_number(number) || is_of_partition && number.splitn(2, |&byte| byte == b'/').all(is_number);
     (is_numbered && is_rated).then(|| Found { host: columns.next(), when: Some(when) })
 }
 

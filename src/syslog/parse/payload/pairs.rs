@@ -14,7 +14,7 @@ use crate::syslog::time::{Stamp, When, Zone};
 pub(super) fn cef(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut begin, mut end, mut written, mut custom] = [None; 4];
-    let is_broker = body.starts_with(b"CEF:0|MCAS|");
+    let is_broker = body.splitn(3, |&byte| byte == b'|').nth(1) == Some(b"MCAS");
     let mut detected = false;
     let mut address = None;
     let extension = body.splitn(8, |&byte| byte == b'|').nth(7).unwrap_or_default();
@@ -90,7 +90,7 @@ pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
         }
     }
     // The computers that its events name are those that they are about.
-    Found { host: names.device().or(sensor), when: found.when.or(receipt).or(other) }
+    Found { host: names.device().or(sensor), when: found.when.or(other).or(receipt) }
 }
 
 /// The separator that LEEF 2.0 states in front of the attributes, before a bar: itself, or its number in hexadecimal
@@ -177,6 +177,8 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     while let Some((key, value)) = pairs.next() {
         match key {
             b"NodeId" => engine = engine.or(Some(value).filter(|id| host::is_address(id))),
+            // What Sophos' gateways are called as they are delivered, all of them.
+            b"device_name" if value == b"SFW" => {}
             b"devname" | b"device_name" | b"dname" => found.host = found.host.or_else(|| name_of(value)),
             // FortiSandbox has its serial number behind its name; FortiClient's name is a client's.
             b"devhost" => sandbox = name_of(value),
@@ -346,7 +348,10 @@ fn box_log<'a>(app: &[u8], body: &'a [u8]) -> Option<&'a [u8]> {
 /// The sensor that Network Security Manager forwards alerts of: `name detected Inbound attack …`.
 fn detecting(body: &[u8]) -> Option<&[u8]> {
     let (name, rest) = word(body);
-    rest.starts_with(b" detected ").then_some(name)
+    let (direction, rest) = word(rest.strip_prefix(b" detected ")?);
+    let is_alert =
+        matches!(direction, b"Inbound" | b"Outbound" | b"Unknown") && rest.starts_with(b" attack ");
+    is_alert.then_some(name)
 }
 
 /// The machine of the product that Control Manager reports of: `Security product node="name"`.
@@ -359,8 +364,8 @@ fn security_product(body: &[u8]) -> Option<&[u8]> {
     name_of(&value[..memchr::memchr(b'"', value)?])
 }
 
-/// Network Security Manager's alerts; Control Manager's events; Versa's logs, whose second column is `applianceName=`, and Aviatrix' statistics, whose
-/// gateway is `name=`.
+/// Network Security Manager's alerts; Control Manager's events; Versa's logs, whose second column is `applianceName=`, and
+/// Aviatrix' statistics, whose gateway is `name=`.
 pub(super) fn appliance<'a>(app: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u8]> {
     /// The name of a log stands in front.
     const MAX_BYTES: usize = 64;

@@ -22,7 +22,7 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     let (first, behind) = word(text);
     let dated = if is_level_in_capitals(first) { skip_spaces(behind) } else { text };
     if let Some(found) = scan::scan(dated).filter(|found| match dated.get(found.len) {
-        None | Some(b' ' | b':' | b',') => true,
+        None | Some(b' ' | b':' | b',' | b'\r' | b'\n') => true,
         Some(b'|') => found.form != Form::Epoch,
         _ => false,
     }) {

@@ -33,9 +33,13 @@ pub fn event(text: &[u8]) -> Found<'_> {
 
 /// Whether an event as text begins here, a pair in each line.
 pub fn is_text(text: &[u8]) -> bool {
-    /// The name of the log.
-    const MAX_BYTES: usize = 128;
-    text.starts_with(b"LogName=") && text[..text.len().min(MAX_BYTES)].contains(&b'\n')
+    /// The name of the log and the next pair's.
+    const MAX_BYTES: usize = 160;
+    let mut lines = text[..text.len().min(MAX_BYTES)].splitn(3, |&byte| byte == b'\n');
+    let log = lines.next().and_then(|line| line.strip_prefix(b"LogName="));
+    let next = lines.next().and_then(|line| line.split(|&byte| byte == b'=').next());
+    let is_key = |key: &[u8]| !key.is_empty() && key.iter().all(u8::is_ascii_alphabetic);
+    log.is_some_and(|name| !name.contains(&b'=')) && next.is_some_and(is_key)
 }
 
 /// The name in an event as text, a pair in each line, before the message.
