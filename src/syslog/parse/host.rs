@@ -111,14 +111,22 @@ fn is_no_number(name: &[u8]) -> bool {
 /// The name in the object that Logstash puts in the place of a host of the Elastic Common Schema: `{"name":"web-1"}`,
 /// `{"name":"web-1","ip":["192.0.2.7"]}`.
 pub fn of_object(word: &[u8]) -> Option<&[u8]> {
-    /// What the schema has of a host besides. Loggers have objects that begin with their own name.
-    const MEMBERS: [&[u8]; 6] =
-        [b"\"ip\":", b"\"mac\":", b"\"id\":", b"\"hostname\":", b"\"architecture\":", b"\"os\":"];
+    /// What the schema has of a host besides its name and its id.
+    const MEMBERS: [&[u8]; 6] = [
+        b"\"ip\":[",
+        b"\"mac\":[",
+        b"\"hostname\":",
+        b"\"architecture\":",
+        b"\"os\":{",
+        b"\"containerized\":",
+    ];
+    /// What loggers have, whose objects begin with their own name.
+    const OF_LOGGERS: [&[u8]; 2] = [b"\"pid\":", b"\"level\":"];
     let members = word.strip_prefix(br#"{"name":""#)?.strip_suffix(b"}")?;
     let (name, rest) = members.split_at(memchr::memchr(b'"', members)?);
-    let is_hosts = |rest: &[u8]| MEMBERS.iter().any(|member| rest.starts_with(member));
-    let is_whole = rest == b"\"" || rest.strip_prefix(b"\",").is_some_and(is_hosts);
-    (is_host(name) && is_whole).then_some(name)
+    let has = |member: &&[u8]| memchr::memmem::find(rest, member).is_some();
+    let is_hosts = rest == b"\"" || MEMBERS.iter().any(has) && !OF_LOGGERS.iter().any(has);
+    (is_host(name) && is_hosts).then_some(name)
 }
 
 /// `aa:bb:cc:dd:ee:ff`.

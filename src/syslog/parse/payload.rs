@@ -244,7 +244,7 @@ fn storwize(body: &[u8]) -> Option<Found<'_>> {
         let (key, value) = pair.split_at(memchr::memchr(b'=', pair).unwrap_or(pair.len()));
         let (key, value) = (key.trim_ascii(), value.get(1..).unwrap_or_default().trim_ascii());
         is_own |= OWN.contains(&key);
-        if at == 0 && !is_own && !FIRST.contains(&key) {
+        if at == 0 && (key.starts_with(b"Object") || !is_own && !FIRST.contains(&key)) {
             return None;
         }
         // What ends the text may be cut.
@@ -423,7 +423,7 @@ fn netscreen(body: &[u8]) -> Option<Found<'_>> {
 fn session_start(body: &[u8]) -> Option<When<'_>> {
     /// The names, the kind of message and the key.
     const MAX_BYTES: usize = 320;
-    const KEY: &[u8] = b": start_time=\"";
+    const KEY: &[u8] = b"(traffic): start_time=\"";
     let start = &body[..body.len().min(MAX_BYTES)];
     stamp(&body[memchr::memmem::find(start, KEY)? + KEY.len()..])
 }
@@ -458,8 +458,10 @@ fn snare_audit(body: &[u8]) -> Option<Found<'_>> {
     // Epilog forwards the logs of web servers and others.
     let is_log = matches!(kind, b"ApacheLog" | b"IISWebLog" | b"SquidProxyLog" | b"GenericLog");
     if is_log && matches!(level, [b'0'..=b'9']) {
-        // Web servers begin their lines so; those of other files are anybody's.
-        let when = columns.next().filter(|_| kind == b"IISWebLog").and_then(stamp);
+        // These begin their lines so, Squid with seconds; those of other files are anybody's.
+        let found = columns.next().and_then(scan::scan);
+        let is_own = |form| kind == b"IISWebLog" || kind == b"SquidProxyLog" && form == Form::Epoch;
+        let when = found.filter(|found| is_own(found.form)).map(|found| found.when);
         return Some(Found { host: Some(name), when });
     }
     if !matches!(kind, b"LinuxKAudit" | b"LinuxAudit" | b"SolarisBSM") {

@@ -322,10 +322,26 @@ pub fn alert(text: &[u8]) -> Option<Parsed<'_>> {
 pub fn has_state(text: &[u8]) -> bool {
     /// The service's name.
     const MAX_BYTES: usize = 160;
-    const STATES: [&[u8]; 9] =
-        [b"OK", b"WARN", b"WARNING", b"CRIT", b"CRITICAL", b"UNKNOWN", b"UP", b"DOWN", b"UNREACHABLE"];
+    const STATES: [&[u8]; 13] = [
+        b"OK",
+        b"UP",
+        b"DOWN",
+        b"WARN",
+        b"WARNING",
+        b"CRIT",
+        b"CRITICAL",
+        b"UNKN",
+        b"UNKNOWN",
+        b"UNRE",
+        b"UNREACH",
+        b"UNREACHABLE",
+        b"PEND",
+    ];
     let start = &text[..text.len().min(MAX_BYTES)];
-    memchr::memmem::find(start, b": ").is_some_and(|at| STATES.contains(&word(&text[at + 2..]).0))
+    memchr::memmem::find_iter(start, b": ").any(|at| {
+        let (state, rest) = word(&text[at + 2..]);
+        STATES.contains(&state) && rest.starts_with(b" - ")
+    })
 }
 
 /// z/OS: the system and the stack that sent the message, which a slash separates, and a user; says what follows them,

@@ -118,10 +118,10 @@ pub(super) fn ras_log(body: &[u8]) -> Option<Found<'_>> {
     let number = columns.next()?;
     let first = columns.next()?;
     let is_rated = SEVERITIES.contains(&first) || SEVERITIES.contains(&columns.next()?);
-    // The number of those of a partition stands behind a slash.
-    let is_of_partition = memchr::memmem::find(first, b"FID ").is_some();
-    let is_numbered =
-        is_number(number) || is_of_partition && number.splitn(2, |&byte| byte == b'/').all(is_number);
+    // Behind a slash directors count those of a part, which they name in the flags.
+    let is_part =
+        [&b"CHASSIS"[..], b"FID ", b"SLOT "].iter().any(|part| memchr::memmem::find(first, part).is_some());
+    let is_numbered = is_number(number) || is_part && number.splitn(2, |&byte| byte == b'/').all(is_number);
     (is_numbered && is_rated).then(|| Found { host: columns.next(), when: Some(when) })
 }
 

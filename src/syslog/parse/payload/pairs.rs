@@ -177,8 +177,6 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     while let Some((key, value)) = pairs.next() {
         match key {
             b"NodeId" => engine = engine.or(Some(value).filter(|id| host::is_address(id))),
-            // What Sophos' gateways are called as they are delivered, all of them.
-            b"device_name" if value == b"SFW" => {}
             b"devname" | b"device_name" | b"dname" => found.host = found.host.or_else(|| name_of(value)),
             // FortiSandbox has its serial number behind its name; FortiClient's name is a client's.
             b"devhost" => sandbox = name_of(value),
@@ -225,7 +223,8 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     if body.starts_with(b"Timestamp=") {
         found.host = found.host.or(engine);
     }
-    found.host = found.host.or(names.host());
+    // SFW is what all of Sophos' gateways are called as they are delivered; other names beside it are not theirs.
+    found.host = found.host.or(names.host()).filter(|name| *name != b"SFW");
     // FortiAnalyzer's `timestamp` is the device's time of day taken for UTC; date and time have their zone beside them.
     if let (Some(date), Some(time), Some(_)) = (date, time, zone) {
         found.when = date_and_time(date, time, zone).or(found.when);
