@@ -7,7 +7,8 @@ use super::{
     Parsed, cisco, devices, host, leading_digits, payload, pri, relay, skip_spaces, tag, without_space, word,
     words,
 };
-use crate::syslog::time::scan;
+use crate::syslog::time::scan::{self, Scanned};
+use crate::syslog::time::{Stamp, When, Zone};
 
 /// What follows HOSTNAME.
 pub(super) fn behind_host<'a>(
@@ -125,12 +126,13 @@ fn without_hardware_address(text: &[u8]) -> &[u8] {
 }
 
 /// Takes the TAG at the start of `text`, also where a severity (F5), facility and severity (AIX), an address, the host once
-/// more (`UniFi`), or a serial number (`WatchGuard`) stands before it.
+/// more (`UniFi`), or a serial number (`WatchGuard`) stands before it, and the time behind that number.
 pub(super) fn set_tag<'a>(parsed: &mut Parsed<'a>, text: &'a [u8]) {
     let text = skip_spaces(text);
     let (first, behind) = word(text);
     let behind = skip_spaces(behind);
-    let behind = if is_serial_number(first) { without_parenthesis(behind) } else { behind };
+    let (when, behind) = if is_serial_number(first) { universal(behind) } else { (None, behind) };
+    parsed.when = when.unwrap_or(parsed.when);
     let is_stepped_over = is_stepped_over(first) || parsed.host.is_some_and(|host| is_same_host(host, first));
     if is_stepped_over && let Some(tag) = tag::scan(behind).filter(|tag| tag.colon) {
         parsed.set_tag(tag);
@@ -312,17 +314,28 @@ fn is_same_host(host: &[u8], word: &[u8]) -> bool {
     word.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest[0] == b'.')
 }
 
-/// `WatchGuard`: thirteen capital letters and digits.
+/// `WatchGuard`: thirteen capital letters and digits, of the latter three at least.
 fn is_serial_number(word: &[u8]) -> bool {
     word.len() == 13
-        && word[0].is_ascii_digit()
         && word.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+        && word.iter().filter(|byte| byte.is_ascii_digit()).count() >= 3
 }
 
-/// Without the time in parentheses that `WatchGuard` puts behind its serial number.
-fn without_parenthesis(text: &[u8]) -> &[u8] {
+/// The time in parentheses that `WatchGuard` puts behind its serial number, in UTC and with its year, while that of the
+/// header is local and has neither; and what follows it.
+fn universal(text: &[u8]) -> (Option<When<'_>>, &[u8]) {
     let (first, behind) = word(text);
-    if first.starts_with(b"(") && first.ends_with(b")") { skip_spaces(behind) } else { text }
+    let Some(time) = first.strip_prefix(b"(").and_then(|inner| inner.strip_suffix(b")")) else {
+        return (None, text);
+    };
+    let when = match scan::scan(time) {
+        Some(Scanned { when: When::Civil(stamp), len, .. }) if len == time.len() => {
+            let zone = if stamp.zone == Zone::Unnamed { Zone::Offset(0) } else { stamp.zone };
+            Some(When::Civil(Stamp { zone, ..stamp }))
+        }
+        _ => None,
+    };
+    (when, skip_spaces(behind))
 }
 
 /// What syslog daemons write for themselves, without a host before it: how it begins.
