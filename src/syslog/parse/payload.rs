@@ -205,7 +205,7 @@ fn securid(body: &[u8]) -> Option<&[u8]> {
 /// Check Point's log as it prints it: a time, what was done, the gateway, and the interface behind its direction.
 fn firewall_log(body: &[u8]) -> Option<Found<'_>> {
     let found = scan::scan(body)?;
-    let gateway = vendors::gateway(body[found.len..].strip_prefix(b" ")?)?;
+    let gateway = vendors::check_point(body[found.len..].strip_prefix(b" ")?)?;
     Some(Found { host: Some(gateway), when: Some(found.when) })
 }
 

@@ -206,7 +206,7 @@ pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'
     {
         return Some(behind_host(name, behind, rule, place));
     }
-    if let Some(name) = gateway(text) {
+    if let Some(name) = check_point(text) {
         return Some(Parsed { host: Some(name), ..Parsed::new(rule, text) });
     }
     // Internet Information Services: the site, the computer, its address, the method.
@@ -225,7 +225,7 @@ pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'
 }
 
 /// Check Point writes what it did, its name, the interface behind a sign for the direction, and pairs.
-pub fn gateway(text: &[u8]) -> Option<&[u8]> {
+pub fn check_point(text: &[u8]) -> Option<&[u8]> {
     let (action, behind) = word(text);
     let (name, rest) = word(skip_spaces(behind));
     let (interface, rest) = word(skip_spaces(rest));
