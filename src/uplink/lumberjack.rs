@@ -199,6 +199,28 @@ fn deflate(compress: &mut Compress, plain: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// How many events a receiver can have of a window that the [`Encoder`] wrote, once it has these first bytes of it.
+pub fn events_within(window: &[u8]) -> u32 {
+    let bounds = Limits {
+        window_events: u32::MAX,
+        event_bytes: usize::MAX,
+        compressed_bytes: usize::MAX,
+        decompressed_bytes: 0,
+    };
+    let (mut rest, mut announced, mut events) = (window, 0, 0);
+    while let Ok(Some((parsed, length))) = parse(rest, &bounds) {
+        match parsed {
+            Parsed::Frame(Shape::Window(count)) => announced = count,
+            Parsed::Frame(Shape::Event(number)) => events = number,
+            Parsed::Frame(Shape::Ack(_)) => {}
+            // It holds them all, and none can be read before it is complete.
+            Parsed::Compressed => events = announced,
+        }
+        rest = &rest[length..];
+    }
+    events
+}
+
 /// Reads frames from bytes as they come, in whatever pieces.
 ///
 /// Feed it what was read and then call [`Decoder::next`] until it has no more; so it never holds more than one frame,

@@ -5,7 +5,7 @@
 
 use super::feeder::{EventWriter, Feeder, Prepared};
 use super::flight::{Flight, Unacknowledged};
-use super::lumberjack::{Decoder, Frame, Limits};
+use super::lumberjack::{self, Decoder, Frame, Limits};
 use super::suspicion::Plan;
 use super::{Link, Stop, joined, over};
 use crate::blocking;
@@ -68,9 +68,9 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    /// Whether a part of it was not even handed to the connection.
-    fn is_unwritten(&self) -> bool {
-        self.written < self.bytes.len()
+    /// How many of its events the receiver can have.
+    fn events_written(&self) -> u32 {
+        lumberjack::events_within(&self.bytes[..self.written])
     }
 }
 
@@ -347,12 +347,15 @@ async fn exchange<W: EventWriter>(
                     decoder.feed(bytes);
                     while let Some(frame) = decoder.next().map_err(|garbage| Failure::Garbage(garbage.to_string()))? {
                         let Frame::Ack(sequence) = frame else { continue };
-                        let news = flight.acknowledge(sequence).map_err(|error| Failure::Garbage(error.to_string()))?;
-                        // All events of the last window, which is still being written.
-                        if flight.is_empty() && outgoing.as_ref().is_some_and(Outgoing::is_unwritten) {
+                        // It speaks of the window that is still being written.
+                        if flight.len() == 1
+                            && let Some(outgoing) = &outgoing
+                            && sequence > outgoing.events_written()
+                        {
                             let why = "it acknowledges events that were not sent yet";
                             return Err(Failure::Garbage(why.to_owned()));
                         }
+                        let news = flight.acknowledge(sequence).map_err(|error| Failure::Garbage(error.to_string()))?;
                         if witness.is_some() && news.is_some() {
                             return Ok(Ended::Witnessed);
                         }

@@ -138,6 +138,24 @@ proptest! {
     }
 
     #[test]
+    fn a_beginning_of_a_window_holds_the_events_that_a_receiver_reads_of_it(
+        level in prop_oneof![Just(0u8), 0u8..=9],
+        events in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..10),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let bytes = window(level, &events);
+        for length in [cut.index(bytes.len() + 1), bytes.len()] {
+            let mut decoder = Decoder::new(Limits::RECEIVER);
+            decoder.feed(&bytes[..length]);
+            let mut read = 0;
+            while let Some(frame) = decoder.next().unwrap() {
+                read += u32::from(matches!(frame, Frame::Event { .. }));
+            }
+            prop_assert_eq!(events_within(&bytes[..length]), read);
+        }
+    }
+
+    #[test]
     fn garbage_never_panics_and_means_the_same_in_whatever_pieces(
         bytes in prop::collection::vec(
             prop_oneof![Just(b'2'), Just(b'W'), Just(b'J'), Just(b'C'), Just(b'A'), 0u8..3, any::<u8>()], 0..300),

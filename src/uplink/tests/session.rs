@@ -29,8 +29,13 @@ impl Receiver {
     }
 
     /// The next connection.
-    pub fn with(mut link: Link<PlainWriter>) -> Self {
-        let (ours, theirs) = tokio::io::duplex(1 << 20);
+    pub fn with(link: Link<PlainWriter>) -> Self {
+        Self::with_pipe(link, 1 << 20)
+    }
+
+    /// A connection that holds so many bytes that are not read.
+    fn with_pipe(mut link: Link<PlainWriter>, bytes: usize) -> Self {
+        let (ours, theirs) = tokio::io::duplex(bytes);
         let (stop, stopped) = watch::channel(Stop::Running);
         link.stop = stopped;
         let session = tokio::spawn(async move {
@@ -231,19 +236,42 @@ async fn what_is_no_acknowledgement_ends_the_connection() {
     }
 }
 
-/// A window larger than the pipe, of which a part cannot have arrived.
+/// One large window through a narrow pipe, most of which cannot have arrived when its first frame is read.
+async fn half_written(compression: u8) -> (Arc<MemoryQueue>, Receiver, u32) {
+    const EVENTS: usize = 50_000;
+    let queue = MemoryQueue::new(EVENTS);
+    let settings = settings::Uplink { window_events: EVENTS, compression, ..settings() };
+    let link = link(Arc::<MemoryQueue>::clone(&queue), queue.durable(), settings);
+    let mut receiver = Receiver::with_pipe(link, 8 * 1024);
+    let Got::Window(count) = receiver.frame().await else { panic!("a window is due") };
+    (queue, receiver, count)
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_acknowledgement_of_what_was_not_sent_is_not_believed() {
-    const EVENTS: u32 = 50_000;
-    let queue = MemoryQueue::new(EVENTS as usize);
-    let mut receiver =
-        Receiver::new(&queue, settings::Uplink { window_events: EVENTS as usize, ..settings() });
-    let Got::Window(count) = receiver.frame().await else { panic!("a window is due") };
+    // The whole window; a part, as where a receiver repeats what it said of a window before; of a compressed one any.
+    for (compression, all_but) in [(0, 0), (0, 1), (9, 49_999)] {
+        let (queue, mut receiver, count) = half_written(compression).await;
+        receiver.ack(count.saturating_sub(all_but).max(1)).await;
+        let Receiver { stream: _open, session, .. } = receiver;
+        let (lost, link) = ended(session.await.unwrap());
+        assert_eq!(lost.error.code(), Code::ReceiverGarbage, "{compression}, {all_but}");
+        assert_eq!((queue.acknowledged(), link.acknowledged), (0, 0), "{compression}, {all_but}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_arrived_of_a_window_may_be_acknowledged_while_the_rest_is_written() {
+    let (queue, mut receiver, count) = half_written(0).await;
+    for number in 1..=count {
+        assert_eq!(receiver.frame().await, Got::Event(number, number.into()));
+        if number <= 3 {
+            receiver.ack(number).await;
+            queue.until_acknowledged(number.into()).await;
+        }
+    }
     receiver.ack(count).await;
-    let Receiver { stream: _open, session, .. } = receiver;
-    let (lost, link) = ended(session.await.unwrap());
-    assert_eq!(lost.error.code(), Code::ReceiverGarbage);
-    assert_eq!((queue.acknowledged(), link.acknowledged), (0, 0));
+    queue.until_acknowledged(count.into()).await;
 }
 
 #[tokio::test(start_paused = true)]
