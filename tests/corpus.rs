@@ -177,6 +177,9 @@ fn with_host(example: &Example) -> Vec<Example> {
         "tag" => true,
         "json" => example.raw.contains(">- "),
         "key-value" => example.raw.contains(" msg=audit("),
+        // In front of a process alone it is a program's, and where ZTE's board would stand it is the board's.
+        "rfc3164" => example.body.starts_with('[') && example.body.contains("]: "),
+        "raw" => example.raw.contains(" sent by "),
         _ => false,
     };
     let short = if bare { "gw-3" } else { "gw" };

@@ -5,7 +5,7 @@ use super::content::set_tag;
 use super::level::{LEVELS, is_level_in_capitals};
 use super::rfc3164::{Place, header};
 use super::tag::Tag;
-use super::{Parsed, host, skip_spaces, tag, without_space, word};
+use super::{Parsed, host, skip_spaces, tag, vendors, without_space, word};
 use crate::syslog::time::scan::{self, Form, Scanned};
 use crate::syslog::time::{Stamp, When, Zone};
 
@@ -27,6 +27,12 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
         parsed.set_tag(tag);
         return Some(parsed);
     }
+    if let Some(parsed) = vendors::protection_manager(text, "tag")
+        .or_else(|| vendors::telephone_adapter(name, behind, "tag"))
+        .or_else(|| voice_station(text))
+    {
+        return Some(parsed);
+    }
     if let Some(address) = behind_clock(name, behind) {
         return Some(Parsed { host: Some(address), ..Parsed::new("tag", text) });
     }
@@ -41,6 +47,14 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     let mut parsed = Parsed { host, ..Parsed::new("unifi", without_space(rest)) };
     set_tag(&mut parsed, rest);
     Some(parsed)
+}
+
+/// Phones of Polycom without a header: the hardware address, and ten digits for a time, `0004f2010203|1105080001|so |…`.
+fn voice_station(text: &[u8]) -> Option<Parsed<'_>> {
+    let (address, rest) = text.split_at_checked(12).filter(|(address, _)| is_mac(address))?;
+    let body = rest.strip_prefix(b"|").or_else(|| rest.strip_prefix(b" "))?;
+    (super::leading_digits(body) == 10 && body.get(10) == Some(&b'|'))
+        .then(|| Parsed { host: Some(address), ..Parsed::new("tag", body) })
 }
 
 /// The device's address between colons, behind a time of day without a date and before a severity, as gateways of
@@ -224,8 +238,7 @@ pub fn glued(text: &[u8]) -> Option<Parsed<'_>> {
 }
 
 /// Whether a router of `DrayTek` wrote this behind its name and a colon, where programs write too: whom it let through
-/// with its hardware address, or what its filter did; anything behind a name that begins with the series' and a
-/// number; else, behind a name with a capital and a digit or the one that it is delivered with, whom it let through,
+/// with its hardware address, or what its filter did; anything behind a name that has the series' and a number in it; else, behind a name with a capital and a digit or the one that it is delivered with, whom it let through,
 /// an interface's number and a colon, what a line's modem reports.
 pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
     const STARTS: [&[u8]; 3] = [b"Local User: ", b"ADSL_Status:[", b"VDSL_Status:["];
@@ -233,7 +246,8 @@ pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
         matches!(name, b"DrayTek" | b"Vigor")
             || name.iter().any(u8::is_ascii_uppercase) && name.iter().any(u8::is_ascii_digit)
     };
-    let is_vigor = matches!(name, [b'V', b'i', b'g', b'o', b'r', b'0'..=b'9', ..]);
+    let is_vigor = memchr::memmem::find(name, b"Vigor")
+        .is_some_and(|at| name.get(at + b"Vigor".len()).is_some_and(u8::is_ascii_digit));
     let is_filter =
         || name != b"kernel" && (text.starts_with(b"[FILTER][Block]") || text.starts_with(b"[FILTER][Pass]"));
     let is_text = || {

@@ -146,8 +146,11 @@ pub fn parse(raw: &[u8]) -> Parsed<'_> {
     if pri.sent {
         parsed.priority = pri.priority;
     }
-    if let Some(b'+' | b'-') = parsed.body.first() {
-        parsed.when = devices::with_zone_behind(parsed.when, parsed.body);
+    match parsed.body.first() {
+        Some(b'+' | b'-') => parsed.when = devices::with_zone_behind(parsed.when, parsed.body),
+        // Where the event is from that the header's host has collected.
+        Some(b'R') => parsed.host = payload::real_source(parsed.body).or(parsed.host),
+        _ => {}
     }
     if parsed.host.is_none() || parsed.when == When::Missing {
         payload::supplement(&mut parsed);
@@ -167,7 +170,10 @@ fn header(text: &[u8], has_pri: bool) -> Option<Parsed<'_>> {
         && host::is_address(address)
     {
         let rest = skip_spaces(rest);
-        let inner = known(rest, has_pri).unwrap_or_else(|| Parsed::new("relayed", rest));
+        let mut inner = known(rest, has_pri).unwrap_or_else(|| Parsed::new("relayed", rest));
+        if inner.host.is_none() {
+            payload::supplement(&mut inner);
+        }
         return Some(Parsed { host: inner.host.or(Some(address)), ..inner });
     }
     let read = known(text, has_pri);

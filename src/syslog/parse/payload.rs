@@ -55,6 +55,8 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
     if parsed.host.is_none() {
         let named = found.host.or_else(|| ive(body)).or_else(|| appliance(parsed.app, body));
         let named = named.or_else(|| documented(behind_level(body)?).host);
+        let is_alarm = parsed.app.is_some_and(|app| app.starts_with(b"%CCM_") || app.starts_with(b"%UC_"));
+        let named = named.or_else(|| brackets::last_node(body).filter(|_| is_alarm));
         let is_lone_tag = parsed.proc_id.is_none();
         let named = named.or_else(|| parsed.app.filter(|app| is_lone_tag && is_named_before(app, body)));
         parsed.host = named.filter(|name| host::is_host(name));
@@ -100,6 +102,10 @@ fn documented(body: &[u8]) -> Found<'_> {
         Some(b'L') if windows::is_text(body) => windows::text(body),
         Some(_) if is_key_value(body) => key_value(body),
         Some(b'R') if let Some(found) = brackets::real_source(body) => found,
+        Some(b'C') if let Some(found) = csv::hitachi_audit(body) => found,
+        Some(b'I') if let Some(pairs @ [b'#', ..]) = body.strip_prefix(b"IBM2145 ") => {
+            storwize(pairs).unwrap_or_default()
+        }
         // Arkoon's name of the log in front of pairs.
         Some(b'A')
             if let Some(pairs) =
@@ -124,6 +130,24 @@ fn documented(body: &[u8]) -> Found<'_> {
     }
 }
 
+/// The computer that `EventReporter` in its older form names behind its TAG.
+pub fn real_source(body: &[u8]) -> Option<&[u8]> {
+    brackets::real_source(body)?.host.filter(|name| host::is_host(name))
+}
+
+/// `SiteMinder`'s access log: the event, the host, the time in brackets, a quote.
+fn site_minder(body: &[u8]) -> Option<Found<'_>> {
+    const KINDS: [&[u8]; 4] = [b"Auth", b"Az", b"Admin", b"Validate"];
+    let (event, rest) = super::word(body);
+    let (name, rest) = super::word(rest.strip_prefix(b" ")?);
+    let kind = KINDS.iter().find(|kind| event.starts_with(kind))?;
+    let time = rest.strip_prefix(b" [")?;
+    let found = scan::scan(time)?;
+    let is_one =
+        event.get(kind.len()).is_some_and(u8::is_ascii_uppercase) && time[found.len..].starts_with(b"] \"");
+    is_one.then_some(Found { host: Some(name), when: Some(found.when) })
+}
+
 /// What a text that no rule reads says besides, behind its first words.
 fn in_text<'a>(body: &'a [u8], found: Found<'a>) -> Found<'a> {
     /// A name and a number.
@@ -134,6 +158,7 @@ fn in_text<'a>(body: &'a [u8], found: Found<'a>) -> Found<'a> {
     let found = behind_word(body)
         .or_else(|| member(body))
         .or_else(|| spaced_snare(body))
+        .or_else(|| site_minder(body))
         .or_else(|| snare_audit(body))
         .unwrap_or(found);
     if let Some(host) = found.host.or_else(|| securid(body)).or_else(|| zte(body)).or_else(|| phone(body)) {
@@ -156,9 +181,15 @@ fn is_named_before(name: &[u8], body: &[u8]) -> bool {
     !is_gateway || again.is_some_and(|rest| rest.starts_with(b"]["))
 }
 
-/// `FireEye`'s alerts in XML: `<alerts … appliance="name">`, and the time that one `occurred`.
+/// `FireEye`'s alerts in XML: `<alerts … appliance="name">`, and the time that one `occurred`. Audit messages of DICOM
+/// (part 15, A.5): `EventDateTime`, and the source's `AuditSourceID`.
 fn alerts(body: &[u8]) -> Found<'_> {
     let behind = |text: &'_ [u8], mark: &[u8]| memchr::memmem::find(text, mark).map(|at| at + mark.len());
+    if behind(body, b"<AuditMessage").is_some() {
+        let attribute = |mark: &[u8]| body[behind(body, mark)?..].split(|&byte| byte == b'"').next();
+        let host = attribute(b" AuditSourceID=\"").and_then(names::name_of);
+        return Found { host, when: attribute(b" EventDateTime=\"").and_then(stamp) };
+    }
     let Some(at) = behind(body, b"<alerts ") else { return Found::default() };
     let element = body[at..].split(|&byte| byte == b'>').next().unwrap_or_default();
     let host = behind(element, b"appliance=\"")
@@ -219,8 +250,13 @@ fn zte(body: &[u8]) -> Option<&[u8]> {
     scan::scan(&body[memchr::memmem::find(start, AT)? + AT.len()..])?;
     let (name, rest) = super::word(&body[memchr::memmem::find(start, BEFORE)? + BEFORE.len()..]);
     let (board, rest) = super::word(super::without_space(rest));
-    (!board.is_empty() && !board.starts_with(b"%") && super::skip_spaces(rest).starts_with(b"%"))
-        .then_some(name)
+    // A board may have a number behind its name; without one, a name is none of a board's.
+    let unit = super::skip_spaces(rest);
+    let unit = super::skip_spaces(&unit[super::leading_digits(unit)..]);
+    let is_board = !board.is_empty() && !board.starts_with(b"%") && unit.starts_with(b"%");
+    let is_name = || name.contains(&b'-') && host::is_no_word(name) || host::is_address(name);
+    let is_alone = || board.starts_with(b"%") && is_name();
+    (is_board || is_alone()).then_some(name)
 }
 
 /// Phones that say their address when they start.
@@ -399,10 +435,12 @@ pub fn is_timed_pairs(text: &[u8]) -> bool {
     time().is_some_and(|behind| is_key_value(super::skip_spaces(behind)))
 }
 
-/// Whether `ScreenOS` says its name, or a serial number of digits, behind a name and a colon.
+/// Whether `ScreenOS` says its name, or a serial number of digits, behind a name and a colon. The text may end in it.
 pub fn is_of_screen_os(name: &[u8], text: &[u8]) -> bool {
-    let said = text.strip_prefix(b"NetScreen device_id=").map(|rest| super::word(rest).0);
-    said.is_some_and(|said| said == name || !said.is_empty() && said.iter().all(u8::is_ascii_digit))
+    let Some(rest) = text.strip_prefix(b"NetScreen device_id=") else { return false };
+    let (said, behind) = super::word(rest);
+    let is_cut = || behind.is_empty() && name.starts_with(said);
+    !said.is_empty() && (said == name || said.iter().all(u8::is_ascii_digit) || is_cut())
 }
 
 /// `ScreenOS` without a timestamp: `name: NetScreen device_id=name [Root]system-…`, or a serial number of digits for

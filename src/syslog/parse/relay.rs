@@ -90,7 +90,7 @@ pub fn wrapped(text: &[u8]) -> Option<Parsed<'_>> {
 }
 
 /// A whole message, PRI and all, behind the address that a relay received it from: `192.0.2.7 <13>…`, `[192.0.2.7] <13>…`,
-/// `192.0.2.7: <13>…`.
+/// `192.0.2.7: <13>…`; or one without PRI, whose time has an offset.
 pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
     // Most texts begin otherwise.
     if !text.first().is_some_and(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'[' | b':')) {
@@ -98,7 +98,12 @@ pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
     }
     let (first, behind) = word(text);
     let message = skip_spaces(behind);
-    if !matches!(message, [b'<', b'0'..=b'9', ..]) || !pri::take(message).sent {
+    let has_pri = matches!(message, [b'<', b'0'..=b'9', ..]) && pri::take(message).sent;
+    let has_offset = || {
+        let scanned = scan::scan(message).filter(|scanned| scanned.form == Form::Rfc3339);
+        scanned.is_some_and(|scanned| !message[..scanned.len].ends_with(b"Z"))
+    };
+    if !has_pri && !(message.first().is_some_and(u8::is_ascii_digit) && has_offset()) {
         return None;
     }
     let address = enclosed(first).or_else(|| first.strip_suffix(b":")).unwrap_or(first);

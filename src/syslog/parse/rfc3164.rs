@@ -169,11 +169,11 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
         && let Some(inner) = relay::relayed(own, None)
         && let Some(name) = inner.host
         && (second.form == Form::Bsd && inner.proc_id.is_some()
+            || tag::is_payload(inner.body)
             || host::is_no_word(name)
                 && (second.form == Form::Bsd
                     || inner.rule == "cisco"
                     || inner.proc_id.is_some()
-                    || tag::is_payload(inner.body)
                     || payload::is_device_pairs(inner.body)))
     {
         return Some(inner);
@@ -288,10 +288,12 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     let spaced = skip_spaces(rest);
     let text = without_level(spaced);
     let text = behind_two_words(text).filter(|_| place != Place::Line).unwrap_or(text);
+    let text = without_rank(text);
     // Collectors' files have a level in words there, and the host behind it.
     let place = if text.len() < spaced.len() && place == Place::Line { Place::First } else { place };
     if let Some(rest) = text.strip_prefix(b":").filter(|rest| !rest.starts_with(b":")) {
-        return vendors::glued_brackets(without_space(rest), form)
+        return vendors::in_brackets(without_space(rest), form, place)
+            .or_else(|| vendors::glued_brackets(without_space(rest), form))
             .or_else(|| vendors::service_set(without_space(rest), form))
             .unwrap_or_else(|| cisco::behind_colon(without_space(rest)));
     }
@@ -332,6 +334,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     }
     if behind.starts_with(b" [")
         && let Some(parsed) = vendors::microcontroller(first, behind, form)
+            .or_else(|| vendors::telephone_adapter(first, behind, rule_of(form)))
     {
         return parsed;
     }
@@ -354,6 +357,12 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
             return without_host("rfc3164-no-host");
         }
         let name = host::without_port(name).filter(|_| !host::is_address(name)).unwrap_or(name);
+        // Cisco's sequence number, behind a relay's timestamp.
+        if name.iter().all(u8::is_ascii_digit)
+            && let Some(parsed) = cisco::prefixed(text)
+        {
+            return parsed;
+        }
         return behind_host(name, behind, rule_of(form), place);
     }
     // An address that is set off by other signs than a space.
@@ -401,7 +410,16 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if memchr::memmem::find(first, b"-PPE-").is_some() && behind.starts_with(b" : ") {
         return without_host("rfc3164-no-host");
     }
-    if first == b"-" || first == b"(none)" {
+    // JunosE's category and where it happened.
+    if behind.starts_with(b" (")
+        && first.iter().all(u8::is_ascii_alphabetic)
+        && let Some(close) = memchr::memmem::find(behind, b"): ")
+        && memchr::memchr(b',', &behind[..close]).is_some_and(|comma| !behind[1..comma].contains(&b' '))
+    {
+        return without_host("rfc3164-no-host");
+    }
+    // What Logback sends for a host that it does not know.
+    if first == b"-" || first == b"(none)" || first == b"UNKNOWN_LOCALHOST" {
         // Pulse Secure has its node between dashes, and the user's address behind it.
         if let (node, rest) = word(skip_spaces(behind))
             && payload::is_of_ive(rest)
@@ -442,6 +460,14 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         && is_mnemonic_or_process(skip_spaces(rest))
     {
         return behind_host(name, rest, rule_of(form), place);
+    }
+    // CloudStack has blanks around the severity and its name.
+    if is_level_in_capitals(first)
+        && let (name, rest) = word(skip_spaces(behind))
+        && host::is_host(name)
+        && skip_spaces(rest).starts_with(b"alertType:: ")
+    {
+        return Parsed { host: Some(name), ..Parsed::new(rule_of(form), skip_spaces(rest)) };
     }
     // A logging library's severity stands where it puts no host.
     if is_level_in_capitals(first) {
@@ -523,6 +549,16 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         return behind_host(first, behind, rule_of(form), place);
     }
     without_host("rfc3164-no-host")
+}
+
+/// Without what IRIX puts in front of the host, a digit for the severity, a letter for the facility and a colon, where a
+/// TAG follows: `4A:name unix: text`.
+fn without_rank(text: &[u8]) -> &[u8] {
+    let [b'0'..=b'7', b'A'..=b'Z', b':', rest @ ..] = text else { return text };
+    let (name, behind) = word(rest);
+    let is_address = || host::is_address(word(text).0) || host::is_hardware_address(word(text).0);
+    let is_one = host::is_host(name) && tag::scan(skip_spaces(behind)).is_some() && !is_address();
+    if is_one { rest } else { text }
 }
 
 /// Whether a number where HOSTNAME stands begins a text. It is a name, an asset's as a rule, where a TAG, a payload of

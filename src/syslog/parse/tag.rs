@@ -43,7 +43,7 @@ impl<'a> Tag<'a> {
 /// A TAG at the start of `text`.
 pub fn scan(text: &[u8]) -> Option<Tag<'_>> {
     match text.first()? {
-        b'%' => mnemonic(text).or_else(|| name(text)),
+        b'%' => mnemonic(text).or_else(|| name(text)).or_else(|| comware(text)),
         b'C' | b'L' if is_payload(text) => None,
         b'0'..=b'9' if time::scan::scan(text).is_some() => None,
         _ => name(text).or_else(|| words(text)).or_else(|| topics(text)).or_else(|| category(text)),
@@ -270,6 +270,21 @@ pub fn mnemonic(text: &[u8]) -> Option<Tag<'_>> {
         _ => return None,
     };
     Some(Tag::new(&text[..text_end], &text[..text_end], None, rest, colon))
+}
+
+/// Comware's mnemonic of several words: `%%10L2INF/5/PORT LINK STATUS CHANGE(l):`.
+fn comware(text: &[u8]) -> Option<Tag<'_>> {
+    let start = text.starts_with(b"%%10").then(|| &text[..text.len().min(MAX_WORDS_BYTES)])?;
+    let open = memchr::memchr(b'(', start)?;
+    let is_one = |byte: &u8| {
+        byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'%' | b'/' | b'_' | b' ')
+    };
+    let [b'(', b'a'..=b'z', b')', b':', ..] = text[open..] else { return None };
+    let end = open + 3;
+    start[..open]
+        .iter()
+        .all(is_one)
+        .then(|| Tag::new(&text[..end], &text[..end], None, &text[end + 1..], true))
 }
 
 /// `MikroTik`: comma-separated topics, a level among them, and no colon.

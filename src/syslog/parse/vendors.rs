@@ -6,7 +6,7 @@
 
 use super::content::behind_host;
 use super::level::{is_level, is_level_in_capitals};
-use super::rfc3164::{Place, column, enclosed, header, rule_of};
+use super::rfc3164::{Place, column, enclosed, header, is_thread, rule_of};
 use super::{Parsed, Tag, devices, host, leading_digits, payload, skip_spaces, tag, without_space, word};
 use crate::syslog::block;
 use crate::syslog::time::scan::{self, Form};
@@ -74,11 +74,27 @@ pub fn in_brackets(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> 
         parsed.set_tag(program);
         return Some(parsed);
     }
+    // Older ones have two of them behind a year, the first with the name that the operator gave.
+    if form == Form::BsdLike
+        && place != Place::Line
+        && host::is_host(name)
+        && host::is_no_word(name)
+        && !is_thread(name)
+        && let Some(process) = enclosed(second)
+        && process.iter().all(u8::is_ascii_lowercase)
+        && !is_level(process)
+    {
+        let program =
+            Tag { text: process, app: process, proc_id: None, body: without_space(rest), colon: false };
+        let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, text) };
+        parsed.set_tag(program);
+        return Some(parsed);
+    }
     None
 }
 
 /// The same software's three brackets without spaces between them, with or without a colon behind the timestamp; a
-/// name that the operator gave stands behind the model and a dash.
+/// name that the operator gave stands behind the model and a dash, or alone behind a year.
 pub fn glued_brackets(text: &[u8], form: Form) -> Option<Parsed<'_>> {
     /// A model, a process and a component.
     const MAX_BYTES: usize = 96;
@@ -87,6 +103,7 @@ pub fn glued_brackets(text: &[u8], form: Form) -> Option<Parsed<'_>> {
     let is_named = |name: &[u8]| {
         let end = memchr::memchr(b'-', name).unwrap_or(name.len());
         is_gateway_model(&name[..end]) && end + 1 != name.len()
+            || form == Form::BsdLike && host::is_no_word(name) && !is_thread(name)
     };
     let model = names.next().filter(|name| is_named(name) && host::is_host(name))?;
     let mut inner = || {
@@ -150,14 +167,7 @@ pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'
     const FOUNDRY: [&[u8]; 3] = [b"System: ", b"Security: ", b"Interface ethernet "];
     let (first, behind) = column(text);
     let rule = rule_of(form);
-    // Endpoint Protection has put its own name where the host stands, and the host where the TAG does.
-    if first == b"SymantecServer"
-        && let (name, text) = skip_spaces(behind).split_at(block::find([b' ', b','], skip_spaces(behind)))
-        && let Some(name) = name.strip_suffix(b":").filter(|name| host::is_host(name))
-    {
-        let program = Tag { text: first, app: first, proc_id: None, body: without_space(text), colon: false };
-        let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, text) };
-        parsed.set_tag(program);
+    if let Some(parsed) = protection_manager(text, rule) {
         return Some(parsed);
     }
     // Home gateways and CounterACT have a TAG of several words, and no host.
@@ -224,6 +234,34 @@ pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'
     None
 }
 
+/// Endpoint Protection's manager has put its own name where the host stands, and the host where the TAG does:
+/// `SymantecServer name: text`.
+pub fn protection_manager<'a>(text: &'a [u8], rule: &'static str) -> Option<Parsed<'a>> {
+    let program = &text[.."SymantecServer".len().min(text.len())];
+    if program != b"SymantecServer" {
+        return None;
+    }
+    let named = skip_spaces(text[program.len()..].strip_prefix(b" ")?);
+    let (name, text) = named.split_at(block::find([b' ', b','], named));
+    let name = name.strip_suffix(b":").filter(|name| host::is_host(name))?;
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, text) };
+    let body = without_space(text);
+    parsed.set_tag(Tag { text: program, app: program, proc_id: None, body, colon: false });
+    Some(parsed)
+}
+
+/// Telephone adapters of Grandstream: the model, the hardware address and the version, `HT502 [address] [1.0.16.2] text`.
+pub fn telephone_adapter<'a>(model: &[u8], behind: &'a [u8], rule: &'static str) -> Option<Parsed<'a>> {
+    let (address, rest) = word(behind.strip_prefix(b" ")?);
+    let (version, _) = word(rest.strip_prefix(b" ")?);
+    let is_version = |version: &[u8]| {
+        version.contains(&b'.') && version.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+    };
+    let address = enclosed(address).filter(|address| host::is_hardware_address(address))?;
+    let is_one = host::is_host(model) && enclosed(version).is_some_and(is_version);
+    is_one.then(|| Parsed { host: Some(address), ..Parsed::new(rule, without_space(behind)) })
+}
+
 /// Check Point writes what it did, its name, the interface behind a sign for the direction, and pairs.
 pub fn check_point(text: &[u8]) -> Option<&[u8]> {
     let (action, behind) = word(text);
@@ -261,7 +299,7 @@ pub fn before_serial_number(text: &[u8], form: Form) -> Option<Parsed<'_>> {
         .then(|| Parsed { host: Some(name), ..Parsed::new(rule_of(form), rest) })
 }
 
-/// Phones of Yealink: a program, `[process:thread]:`, or `[process]:` before a level between `<` and `>`.
+/// A space between a program and its brackets: `[process:thread]:` of Yealink's phones, `[process]:` of HP's event monitor.
 pub fn threads(text: &[u8]) -> Option<Parsed<'_>> {
     /// Two numbers.
     const MAX_BYTES: usize = 24;
@@ -279,7 +317,7 @@ pub fn threads(text: &[u8]) -> Option<Parsed<'_>> {
     // The name of a module stands before the level.
     let is_marked = || word(skip_spaces(word(without_space(rest)).1)).0.starts_with(b"<");
     let is_small = || program.iter().all(u8::is_ascii_lowercase);
-    if !is_threads.unwrap_or_else(is_marked) || !(is_small() || is_marked()) {
+    if is_threads == Some(false) || is_threads.is_some() && !(is_small() || is_marked()) {
         return None;
     }
     let mut parsed = Parsed::new("rfc3164-no-host", text);

@@ -147,19 +147,27 @@ fn iso(text: &[u8]) -> Option<Scanned<'_>> {
             .map(leading_digits)
             .filter(|&len| len == 2 || len == 1 && !matches!(separator, b':' | b' '))
     };
-    let month_end = 5 + digits(5)?;
-    let month = number(&text[5..month_end])?;
+    // A space for a zero, as C writes it with `%2d`.
+    let padded = |at: usize| {
+        at + usize::from(matches!(separator, b'-' | b'/') && matches!(text[at..], [b' ', b'1'..=b'9', ..]))
+    };
+    let month_start = padded(5);
+    let month_end = month_start + digits(month_start)?;
+    let month = number(&text[month_start..month_end])?;
     if *text.get(month_end)? != separator {
         return None;
     }
-    let day_end = month_end + 1 + digits(month_end + 1)?;
-    let day = number(&text[month_end + 1..day_end])?;
+    let day_start = padded(month_end + 1);
+    let day_end = day_start + digits(day_start)?;
+    let day = number(&text[day_start..day_end])?;
     let between = *text.get(day_end)?;
     let at = clock_start(text, day_end)?;
     // Db2 puts points into the time of day behind a dash, others points or dashes behind a space.
     let clock = match (between, text.get(at + 2)) {
         (b'-', Some(b'.')) => Clock::scan_with(text, at, b'.')?,
         (b' ', Some(b'-')) => Clock::scan_with(text, at, b'-')?,
+        // Some pad no number of the time of day.
+        (b' ' | b'T', _) if is_unpadded(&text[at..]) => Clock::scan_unpadded(text, at)?,
         // Four numbers between points are an address.
         (b' ', Some(b'.')) => Clock::scan_with(text, at, b'.').filter(|clock| clock.fraction.is_empty())?,
         _ => Clock::scan(text, at)?,
@@ -184,6 +192,25 @@ fn iso(text: &[u8]) -> Option<Scanned<'_>> {
     } else {
         Scanned { when: When::Civil(stamp), form: Form::IsoLike, len: end }
     })
+}
+
+/// Whether a minute or a second of one digit follows an hour and a colon: `9:5:07`, `10:05:7`.
+fn is_unpadded(clock: &[u8]) -> bool {
+    let mut rest = clock;
+    let mut is_short = false;
+    for at in 0..3 {
+        let digits = leading_digits(rest);
+        if !(1..=2).contains(&digits) {
+            return false;
+        }
+        is_short |= digits == 1 && at > 0;
+        rest = &rest[digits..];
+        if at < 2 {
+            let Some(next) = rest.strip_prefix(b":") else { return false };
+            rest = next;
+        }
+    }
+    is_short
 }
 
 /// `yymmdd hh:mm:ss`, as `MySQL` wrote it before its version 5.7: the hour may be padded with a space.
@@ -469,11 +496,12 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
             year = Some(behind);
             end += 5;
             form = Form::BsdLike;
+            let space = usize::from(text.get(end) == Some(&b' '));
             if zone == Zone::Unnamed
-                && let Some((sent, len)) = in_parentheses(&text[end..])
+                && let Some((sent, len)) = in_parentheses(&text[end + space..])
             {
                 zone = sent;
-                end += len;
+                end += space + len;
             }
         }
     }
@@ -514,12 +542,12 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
         zone = Zone::Name(&text[end + 1..=end + letters]);
         end += 1 + letters;
     }
-    // InterScan has a comma before it, and a bar behind.
+    // InterScan has a comma before it, and a bar, a space or a bracket behind.
     if zone == Zone::Unnamed
         && text.get(end) == Some(&b',')
         && let letters @ 2..=4 =
             text[end + 1..].iter().take(5).take_while(|byte| byte.is_ascii_uppercase()).count()
-        && text.get(end + 1 + letters) == Some(&b'|')
+        && matches!(text.get(end + 1 + letters), Some(b'|' | b' ' | b'>'))
         && super::resolve::abbreviation_minutes(&text[end + 1..=end + letters]).is_some()
     {
         zone = Zone::Name(&text[end + 1..=end + letters]);
@@ -566,7 +594,7 @@ impl Stamp<'_> {
 }
 
 fn ends_word(byte: Option<&u8>) -> bool {
-    matches!(byte, None | Some(b' ' | b':' | b'\t' | b'|' | b']' | b',' | b')'))
+    matches!(byte, None | Some(b' ' | b':' | b'\t' | b'\r' | b'\n' | b'|' | b']' | b',' | b')'))
 }
 
 /// A year is not the first group of an IPv6 address.
@@ -607,6 +635,92 @@ fn day_of_month(text: &[u8], at: usize) -> Option<(u8, usize)> {
 /// The names of months, abbreviated or whole: English, and those of other languages that begin otherwise. An optional
 /// point behind a name belongs to it.
 fn month_name(text: &[u8]) -> Option<(u8, usize)> {
+    let (month, len) = any_month_name(text)?;
+    (len == 3 || !text[3].is_ascii_lowercase() || is_whole_name(&text[..len])).then_some((month, len))
+}
+
+/// Whether a word that begins like a month goes on like one: `Sept`, `Oktober`, and not `mailhub`.
+#[cold]
+fn is_whole_name(word: &[u8]) -> bool {
+    const NAMES: [&str; 66] = [
+        "january",
+        "januar",
+        "januari",
+        "janvier",
+        "janeiro",
+        "gennaio",
+        "enero",
+        "february",
+        "februar",
+        "februari",
+        "fevrier",
+        "fevereiro",
+        "febbraio",
+        "febrero",
+        "march",
+        "marts",
+        "mars",
+        "marzo",
+        "maart",
+        "april",
+        "avril",
+        "abril",
+        "aprile",
+        "maggio",
+        "mayo",
+        "maio",
+        "june",
+        "juni",
+        "juin",
+        "junho",
+        "junio",
+        "giugno",
+        "july",
+        "juli",
+        "juillet",
+        "julho",
+        "julio",
+        "luglio",
+        "august",
+        "augusti",
+        "augustus",
+        "agosto",
+        "aout",
+        "september",
+        "sept",
+        "septembre",
+        "septiembre",
+        "setembro",
+        "settembre",
+        "october",
+        "oktober",
+        "octobre",
+        "octubre",
+        "outubro",
+        "ottobre",
+        "november",
+        "novembre",
+        "noviembre",
+        "novembro",
+        "december",
+        "dezember",
+        "decembre",
+        "dezembro",
+        "dicembre",
+        "diciembre",
+        "desember",
+    ];
+    let word = word.strip_suffix(b".").unwrap_or(word);
+    // An accented letter has one or two bytes.
+    if !word.is_ascii() {
+        return true;
+    }
+    NAMES
+        .iter()
+        .any(|name| name.len() >= word.len() && name.as_bytes()[..word.len()].eq_ignore_ascii_case(word))
+}
+
+fn any_month_name(text: &[u8]) -> Option<(u8, usize)> {
     let three = text.get(..3)?;
     let lower = [three[0] | 0x20, three[1] | 0x20, three[2] | 0x20];
     let month = match &lower {

@@ -18,6 +18,10 @@ pub(super) fn device(body: &[u8]) -> Found<'_> {
         .or_else(|| fault_manager(body))
         .or_else(|| storage_event(body))
         .or_else(|| inspection(body))
+        .or_else(|| ras_log(body))
+        .or_else(|| adapter(body))
+        .or_else(|| collected(body))
+        .or_else(|| inter_scan(body))
         .unwrap_or_else(|| Found { host: radware(body), when: None })
 }
 
@@ -43,7 +47,8 @@ fn xapi(body: &[u8]) -> Option<Found<'_>> {
     let mut columns = inner[..memchr::memchr(b']', inner)?].split(|&byte| byte == b'|');
     columns.next().filter(|level| is_level(level.trim_ascii()))?;
     let name = columns.next()?;
-    let thread = columns.next()?.trim_ascii();
+    // Behind the thread's number the socket may stand that it serves.
+    let thread = word(columns.next()?.trim_ascii()).0;
     let has_module = columns.next().is_some() && columns.next().is_some() && columns.next().is_none();
     let is_one = has_module && !thread.is_empty() && leading_digits(thread) == thread.len();
     let is_name = host::is_host(name) && host::is_no_word(name) && !host::is_address(name);
@@ -72,6 +77,49 @@ fn storage_event(body: &[u8]) -> Option<Found<'_>> {
     Some(Found { host: None, when: Some(stamp(&pairs[at..])?) })
 }
 
+/// `RASLog` of Network OS without RFC 5424's header: its SD-ELEMENTs, of which one names the switch, another has the time.
+fn ras_log(body: &[u8]) -> Option<Found<'_>> {
+    let value = |mark: &[u8]| {
+        let value = &body[memchr::memmem::find(body, mark)? + mark.len()..];
+        Some(&value[..memchr::memchr(b'"', value)?])
+    };
+    if !body.starts_with(b"[log@1588 ") {
+        return None;
+    }
+    let when = value(b"[timestamp@1588 value=\"").and_then(stamp);
+    Some(Found { host: value(b"[swname@1588 value=\""), when })
+}
+
+/// Telephone adapters and phones: `[hardware address][000]` of Grandstream, and the same before a module and a level
+/// between `<` and `>` of Yealink.
+fn adapter(body: &[u8]) -> Option<Found<'_>> {
+    let inner = body.strip_prefix(b"[")?;
+    let (address, rest) = inner.split_at(memchr::memchr(b']', &inner[..inner.len().min(18)])?);
+    let is_numbered =
+        || rest.strip_prefix(b"][").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit));
+    let is_rated = || word(without_space(word(without_space(&rest[1..])).1)).0.starts_with(b"<");
+    (host::is_hardware_address(address) && (is_numbered() || is_rated()))
+        .then_some(Found { host: Some(address), when: None })
+}
+
+/// What RSA's collectors put in front of a message: three pairs of brackets, the third with the address that it came from,
+/// the seconds in a fourth, a fifth.
+fn collected(body: &[u8]) -> Option<Found<'_>> {
+    let inner = body.strip_prefix(b"[][][")?;
+    let (address, rest) = inner.split_at(memchr::memchr(b']', inner)?);
+    let seconds = rest.strip_prefix(b"][")?;
+    let found = scan::scan(seconds).filter(|found| seconds[found.len..].starts_with(b"]["))?;
+    host::is_address(address).then_some(Found { host: Some(address), when: Some(found.when) })
+}
+
+/// `InterScan` Web Security: `[EVT_URL_BLOCKING|LOG_CRIT] …,tk_server=name,`.
+fn inter_scan(body: &[u8]) -> Option<Found<'_>> {
+    const KEY: &[u8] = b",tk_server=";
+    body.strip_prefix(b"[EVT_")?;
+    let value = &body[memchr::memmem::find(body, KEY)? + KEY.len()..];
+    Some(Found { host: value.split(|&byte| byte == b',').next(), when: None })
+}
+
 /// Routers of Yamaha: `[INSPECT] LAN2[out][101100] TCP … (2026/11/24 09:31:07)`, where a connection began.
 fn inspection(body: &[u8]) -> Option<Found<'_>> {
     let inner = body.strip_prefix(b"[INSPECT] ")?.trim_ascii_end().strip_suffix(b")")?;
@@ -90,6 +138,13 @@ pub(super) fn node(body: &[u8]) -> Option<&[u8]> {
         let value = &body[memchr::memmem::find(body, key)? + key.len()..];
         Some(&value[..memchr::memchr(b']', value)?]).filter(|name| host::is_host(name))
     })
+}
+
+/// The same manager's older alarms, which end with `Node ID:name`.
+pub(super) fn last_node(body: &[u8]) -> Option<&[u8]> {
+    const KEY: &[u8] = b" Node ID:";
+    let name = word(body[memchr::memmem::rfind(body, KEY)? + KEY.len()..].trim_ascii()).0;
+    Some(name).filter(|name| host::is_host(name))
 }
 
 /// Radware: `[Device: name address]`, `[Device: name IP: address …]` before the text.
@@ -131,7 +186,8 @@ pub(super) fn event_reporter(body: &[u8]) -> Option<Found<'_>> {
     /// The computer's and the source's name.
     const MAX_BYTES: usize = 160;
     let digits = leading_digits(body);
-    let (level, rest) = word(if digits == 0 { body } else { body[digits..].strip_prefix(b": ")? });
+    let (level, rest) =
+        word(if digits == 0 { body } else { without_space(body[digits..].strip_prefix(b":")?) });
     enclosed(level).filter(|level| level.len() == 3 && level.iter().all(u8::is_ascii_uppercase))?;
     let text = without_space(rest);
     let found = scan::scan(text)?;

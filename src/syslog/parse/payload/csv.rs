@@ -130,13 +130,29 @@ pub(super) fn ras_log(body: &[u8]) -> Option<Found<'_>> {
 pub(super) fn event_log(body: &[u8]) -> Option<Found<'_>> {
     /// Until the computer.
     const MAX_BYTES: usize = 512;
-    const TYPES: [&[u8]; 5] = [b"Audit Failure", b"Audit Success", b"Error", b"Information", b"Warning"];
+    const TYPES: [&[u8]; 7] = [
+        b"Audit Failure",
+        b"Audit Success",
+        b"Failure Audit",
+        b"Success Audit",
+        b"Error",
+        b"Information",
+        b"Warning",
+    ];
     let mut columns = Columns::new(&body[..body.len().min(MAX_BYTES)], b',');
     columns.nth(1).filter(|record| record.starts_with(b"rn="))?;
     let when = columns.next().and_then(stamp)?;
     columns.next().filter(|event| is_number(event))?;
     columns.nth(2).filter(|kind| TYPES.contains(kind))?;
     Some(Found { host: columns.next(), when: Some(when) })
+}
+
+/// Hitachi's audit log: `CELFSS,1.1,number,time,program,host,…`.
+pub(super) fn hitachi_audit(body: &[u8]) -> Option<Found<'_>> {
+    let mut columns = Columns::new(searched(body), b',');
+    columns.next().filter(|name| *name == b"CELFSS")?;
+    let when = columns.nth(2).and_then(stamp)?;
+    Some(Found { host: columns.nth(1), when: Some(when) })
 }
 
 /// A module in capitals and a number: `SEC-3020`.

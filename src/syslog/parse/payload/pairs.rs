@@ -363,7 +363,27 @@ fn security_product(body: &[u8]) -> Option<&[u8]> {
     name_of(&value[..memchr::memchr(b'"', value)?])
 }
 
-/// Network Security Manager's alerts; Control Manager's events; Versa's logs, whose second column is `applianceName=`, and
+/// `NetScaler` SDX' management service: its address, a time of `NetScaler`'s form and a colon between spaces.
+fn service_vm(body: &[u8]) -> Option<&[u8]> {
+    let (address, behind) = word(body);
+    let time = behind.strip_prefix(b" ")?;
+    let scanned = scan::scan(time).filter(|_| time.get(10) == Some(&b':'))?;
+    time[scanned.len..].starts_with(b" : ").then_some(address)
+}
+
+/// Where Endpoint Protection's manager says a site, it says its own name behind it: `Site: …,Server Name: name,` and for
+/// what administrators do `Site: …,Server: name,`.
+fn protection_manager(body: &[u8]) -> Option<&[u8]> {
+    /// A computer and a site's name.
+    const MAX_BYTES: usize = 192;
+    let start = &body[..body.len().min(MAX_BYTES)];
+    let site = memchr::memmem::find(start, b"Site: ").filter(|&at| at == 0 || start[at - 1] == b',')?;
+    let at = site + memchr::memmem::find(&start[site..], b",Server")? + b",Server".len();
+    let value = body[at..].strip_prefix(b" Name").unwrap_or(&body[at..]).strip_prefix(b": ")?;
+    name_of(&value[..memchr::memchr(b',', value)?])
+}
+
+/// Network Security Manager's alerts; Control Manager's events; Endpoint Protection's manager; `NetScaler` SDX; Versa's logs, whose second column is `applianceName=`, and
 /// Aviatrix' statistics, whose gateway is `name=`.
 pub(super) fn appliance<'a>(app: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u8]> {
     /// The name of a log stands in front.
@@ -373,6 +393,12 @@ pub(super) fn appliance<'a>(app: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u
     }
     if app == Some(b"SyslogAlertForwarder") {
         return detecting(body);
+    }
+    if app == Some(b"svm_service") {
+        return service_vm(body);
+    }
+    if app == Some(b"SymantecServer") {
+        return protection_manager(body);
     }
     if app == Some(b"TMCM") {
         return security_product(body);

@@ -24,6 +24,8 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     if let Some(found) = scan::scan(dated).filter(|found| match dated.get(found.len) {
         None | Some(b' ' | b':' | b',' | b'\r' | b'\n') => true,
         Some(b'|') => found.form != Form::Epoch,
+        // Access Manager's severity, a letter and a line.
+        Some(b'A'..=b'Z') => dated[found.len + 1..].starts_with(b"---"),
         _ => false,
     }) {
         return Some(found.when);

@@ -3,7 +3,7 @@
 use super::{ends_word, leading_digits, number};
 use crate::syslog::time::{Stamp, Zone};
 
-/// `hh:mm:ss` with an optional fraction and AM or PM; `hh:mm` where a word ends behind it.
+/// `hh:mm:ss`, also with spaces for zeros, with an optional fraction and AM or PM; `hh:mm` where a word ends behind it.
 pub struct Clock<'a> {
     pub hour: u8,
     pub minute: u8,
@@ -33,11 +33,21 @@ impl<'a> Clock<'a> {
         if rest[0] != colon {
             return None;
         }
-        let minute = number(&rest[1..3])? as u8;
+        // What C writes with `%2d` has a space for a zero, and goes on with the seconds.
+        let padded = |pair: &[u8]| match pair {
+            [b' ', digit @ b'0'..=b'9'] if colon == b':' => Some(u32::from(digit - b'0')),
+            _ => number(pair),
+        };
+        let is_padded = |pair: &[u8]| pair[0] == b' ';
+        let pair = &rest[1..3];
+        let minute = padded(pair)? as u8;
         let (second, end, plain) = match text.get(at + 3) {
             Some(&sign) if sign == colon => {
-                (number(text.get(at + 4..at + 6)?)? as u8, at + 6, hour_digits == 2 && colon == b':')
+                let seconds = text.get(at + 4..at + 6)?;
+                let is_plain = hour_digits == 2 && colon == b':' && !is_padded(pair) && !is_padded(seconds);
+                (padded(seconds)? as u8, at + 6, is_plain)
             }
+            _ if is_padded(pair) => return None,
             None | Some(b' ' | b']' | b'Z' | b'+' | b'-') if hour_digits == 2 && colon == b':' => {
                 (0, at + 3, false)
             }
@@ -47,6 +57,26 @@ impl<'a> Clock<'a> {
         if text.get(clock.end).is_some_and(u8::is_ascii_digit) {
             return None;
         }
+        clock.scan_fraction(text);
+        clock.scan_half_of_day(text);
+        Some(clock)
+    }
+
+    /// `h:m:s`, each of one or two digits, as some write them behind a whole date.
+    pub fn scan_unpadded(text: &'a [u8], at: usize) -> Option<Self> {
+        let mut numbers = [0; 3];
+        let mut end = at;
+        for (index, value) in numbers.iter_mut().enumerate() {
+            let digits = leading_digits(text.get(end..)?);
+            *value =
+                number(text.get(end..end + digits).filter(|digits| matches!(digits.len(), 1 | 2))?)? as u8;
+            end += digits;
+            if index < 2 {
+                end += usize::from(*text.get(end)? == b':');
+            }
+        }
+        let [hour, minute, second] = numbers;
+        let mut clock = Self { hour, minute, second, fraction: &[], end, plain: false };
         clock.scan_fraction(text);
         clock.scan_half_of_day(text);
         Some(clock)

@@ -34,7 +34,9 @@ pub(super) fn offset(text: &[u8]) -> Option<(Zone<'_>, usize, bool)> {
             let letters = text[len..].iter().take(6).take_while(|byte| byte.is_ascii_uppercase()).count();
             let is_named = letters > 0 && abbreviation_minutes(&text[len..len + letters]).is_some();
             let end = len + if is_named { letters } else { 0 };
-            if !ends_word(text.get(end)) && !matches!(text.get(end), Some(b'(' | b'[' | b'"')) {
+            // Access Manager puts a letter for the severity and a line behind it.
+            let is_rated = matches!(text[end..], [b'A'..=b'Z', b'-', b'-', b'-', ..]);
+            if !ends_word(text.get(end)) && !matches!(text.get(end), Some(b'(' | b'[' | b'"')) && !is_rated {
                 return None;
             }
             let hours = number(hours)?.cast_signed();
