@@ -103,7 +103,8 @@ pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
         let scanned = scan::scan(message).filter(|scanned| scanned.form == Form::Rfc3339);
         scanned.is_some_and(|scanned| !message[..scanned.len].ends_with(b"Z"))
     };
-    if !has_pri && !(message.first().is_some_and(u8::is_ascii_digit) && has_offset()) {
+    let is_message = has_pri || message.first().is_some_and(u8::is_ascii_digit) && has_offset();
+    if !is_message {
         return None;
     }
     let address = enclosed(first).or_else(|| first.strip_suffix(b":")).unwrap_or(first);
