@@ -177,8 +177,7 @@ fn with_host(example: &Example) -> Vec<Example> {
         "tag" => true,
         "json" => example.raw.contains(">- "),
         "key-value" => example.raw.contains(" msg=audit("),
-        // In front of a process alone it is a program's, and where ZTE's board would stand it is the board's.
-        "rfc3164" => example.body.starts_with('[') && example.body.contains("]: "),
+        // Where ZTE's board would stand it is the board's.
         "raw" => example.raw.contains(" sent by "),
         _ => false,
     };

@@ -63,7 +63,7 @@ pub(super) fn behind_host<'a>(
         if let Some(inner) = relay::relayed(level::without_names(text), Some(name)) {
             return inner;
         }
-        if let Some(inner) = relay::passed_on(text) {
+        if let Some(inner) = relay::passed_on(text).or_else(|| relay::behind_client(text)) {
             return inner;
         }
         if let Some(inner) = relay::dated(text) {

@@ -9,7 +9,8 @@ use super::{Parsed, host, skip_spaces, tag, vendors, without_space, word};
 use crate::syslog::time::scan::{self, Form, Scanned};
 use crate::syslog::time::{Stamp, When, Zone};
 
-/// `UniFi` without a timestamp: a descriptor and a TAG, with a host in front of them or without; or the descriptor of a
+/// What few products send without a timestamp: an endpoint manager's name behind its program's, telephones' hardware
+/// addresses; `UniFi` without a timestamp: a descriptor and a TAG, with a host in front of them or without; or the descriptor of a
 /// switch, `mac,model-version`, in front of a whole header. ONTAP's event without one. A name before VRP's mnemonic or a
 /// serial number.
 pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
@@ -28,6 +29,7 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
         return Some(parsed);
     }
     if let Some(parsed) = vendors::protection_manager(text, "tag")
+        .filter(|parsed| parsed.body.starts_with(b"Site: ") || parsed.host.is_some_and(host::is_no_word))
         .or_else(|| vendors::telephone_adapter(name, behind, "tag"))
         .or_else(|| voice_station(text))
     {
@@ -51,7 +53,10 @@ pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
 
 /// Phones of Polycom without a header: the hardware address, and ten digits for a time, `0004f2010203|1105080001|so |…`.
 fn voice_station(text: &[u8]) -> Option<Parsed<'_>> {
+    /// What the vendor's addresses begin with.
+    const PREFIXES: [&[u8]; 3] = [b"0004f2", b"64167f", b"482567"];
     let (address, rest) = text.split_at_checked(12).filter(|(address, _)| is_mac(address))?;
+    PREFIXES.iter().find(|prefix| address[..6].eq_ignore_ascii_case(prefix))?;
     let body = rest.strip_prefix(b"|").or_else(|| rest.strip_prefix(b" "))?;
     (super::leading_digits(body) == 10 && body.get(10) == Some(&b'|'))
         .then(|| Parsed { host: Some(address), ..Parsed::new("tag", body) })
@@ -180,9 +185,12 @@ pub fn descriptor(text: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
         return inner[..end].ends_with(b"\"").then(|| (address, &inner[end + 1..]));
     }
     let (first, behind) = word(text);
-    let mut parts = first.strip_suffix(b":")?[..].splitn(3, |&byte| byte == b',');
+    let whole = first.strip_suffix(b":").unwrap_or(first);
+    let mut parts = whole.splitn(3, |&byte| byte == b',');
     let ((address, _, None) | (_, address, Some(_))) = (parts.next()?, parts.next()?, parts.next());
-    (first.len() <= MAX_BYTES && is_mac(address)).then_some((Some(address), behind))
+    // Some releases leave out the colon in front of the TAG.
+    let is_set_off = || whole.len() < first.len() || tag::scan(skip_spaces(behind)).is_some();
+    (first.len() <= MAX_BYTES && is_mac(address) && is_set_off()).then_some((Some(address), behind))
 }
 
 /// ONTAP: `[node:event:severity]:` in place of a TAG, also with spaces and a process's name before the event; says the node
@@ -247,14 +255,19 @@ pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
             || name.iter().any(u8::is_ascii_uppercase) && name.iter().any(u8::is_ascii_digit)
     };
     let is_vigor = memchr::memmem::find(name, b"Vigor")
-        .is_some_and(|at| name.get(at + b"Vigor".len()).is_some_and(u8::is_ascii_digit));
+        .is_some_and(|at| super::leading_digits(&name[at + b"Vigor".len()..]) >= 3);
     let is_filter =
         || name != b"kernel" && (text.starts_with(b"[FILTER][Block]") || text.starts_with(b"[FILTER][Pass]"));
+    // A tunnel between networks or to a host, and its profile.
+    let is_tunnel = || {
+        const KINDS: [&[u8]; 5] = [b"[L2L][", b"[H2L][", b"[L2TP][", b"[PPTP][", b"[IPSEC]["];
+        KINDS.iter().any(|kind| text.starts_with(kind)) && memchr::memmem::find(text, b"[@").is_some()
+    };
     let is_text = || {
         STARTS.iter().any(|start| text.starts_with(start))
             || matches!(text, [b'W', b'A', b'N', b'0'..=b'9', b':', b' ', ..])
     };
-    text.starts_with(b"Local User (MAC=") || is_vigor || is_filter() || is_name() && is_text()
+    text.starts_with(b"Local User (MAC=") || is_vigor || is_filter() || is_tunnel() || is_name() && is_text()
 }
 
 /// Whether the audit log of ONTAP follows a name and a colon: two numbers of the log and a time.

@@ -6,6 +6,7 @@ mod brackets;
 mod csv;
 mod json;
 mod key;
+mod logs;
 mod names;
 mod pairs;
 mod times;
@@ -55,6 +56,7 @@ pub fn supplement(parsed: &mut Parsed<'_>) {
     if parsed.host.is_none() {
         let named = found.host.or_else(|| ive(body)).or_else(|| appliance(parsed.app, body));
         let named = named.or_else(|| documented(behind_level(body)?).host);
+        let named = named.or_else(|| documented(behind_line(body)?).host);
         let is_alarm = parsed.app.is_some_and(|app| app.starts_with(b"%CCM_") || app.starts_with(b"%UC_"));
         let named = named.or_else(|| brackets::last_node(body).filter(|_| is_alarm));
         let is_lone_tag = parsed.proc_id.is_none();
@@ -91,13 +93,17 @@ fn documented(body: &[u8]) -> Found<'_> {
             let columns = columns.or_else(|| snare(body));
             let columns = columns.or_else(|| Some(Found { host: Some(securid(body)?), when: None }));
             let columns = columns.or_else(|| firewall_log(body));
+            let columns = columns.or_else(|| logs::db2(body)).or_else(|| logs::hana_audit(body));
             columns.unwrap_or_else(|| first_field(body))
         }
         Some(b'<') if windows::is_event(body) => windows::event(body),
         Some(b'<') if body.starts_with(b"<?xml ") => alerts(body),
+        Some(b'<') if let Some(found) = logs::element(body) => found,
         Some(b'<') => access_point(body),
         Some(b'[') => brackets::device(body),
+        Some(b'%') if let Some(found) = logs::operator(body) => found,
         Some(b'%') if body.starts_with(b"%[") => Found { host: brackets::node(&body[1..]), when: None },
+        Some(b'"') if let Some(found) = logs::policy_server(body) => found,
         Some(b'"') if is_timed_pairs(body) => Found { host: None, when: first_time(body) },
         Some(b'L') if windows::is_text(body) => windows::text(body),
         Some(_) if is_key_value(body) => key_value(body),
@@ -108,8 +114,12 @@ fn documented(body: &[u8]) -> Found<'_> {
         }
         // Arkoon's name of the log in front of pairs.
         Some(b'A')
-            if let Some(pairs) =
-                body.strip_prefix(b"AKLOG -").map(super::skip_spaces).filter(|pairs| is_key_value(pairs)) =>
+            if let Some(pairs) = body
+                .strip_prefix(b"AKLOG")
+                .map(super::skip_spaces)
+                .and_then(|rest| rest.strip_prefix(b"-"))
+                .map(super::skip_spaces)
+                .filter(|pairs| is_key_value(pairs)) =>
         {
             key_value(pairs)
         }
@@ -117,13 +127,13 @@ fn documented(body: &[u8]) -> Found<'_> {
         Some(b'@') if let Some(object) = body.strip_prefix(b"@cee:") => {
             json::object(object.trim_ascii_start())
         }
-        Some(b'#') => storwize(body).unwrap_or_default(),
+        Some(b'#') => storwize(body).or_else(|| logs::web_logic(body)).unwrap_or_default(),
         Some(b',') => Found { host: firewall_manager(body), when: None },
         Some(b'|') if let Some(found) = barnyard(body) => found,
         Some(_) if let Some(found) = leveled_object(body) => found,
         Some(_) => {
             let columns = snare(body).or_else(|| netscreen(body)).or_else(|| server_audit(body));
-            let columns = columns.or_else(|| csv::event_log(body));
+            let columns = columns.or_else(|| csv::event_log(body)).or_else(|| logs::hardcopy(body));
             columns.or_else(|| json::xdas(body)).unwrap_or_default()
         }
         None => Found::default(),
@@ -137,14 +147,23 @@ pub fn real_source(body: &[u8]) -> Option<&[u8]> {
 
 /// `SiteMinder`'s access log: the event, the host, the time in brackets, a quote.
 fn site_minder(body: &[u8]) -> Option<Found<'_>> {
-    const KINDS: [&[u8]; 4] = [b"Auth", b"Az", b"Admin", b"Validate"];
+    const EVENTS: [&[u8]; 10] = [
+        b"AuthAccept",
+        b"AuthReject",
+        b"AuthAttempt",
+        b"AuthChallenge",
+        b"AuthLogout",
+        b"AzAccept",
+        b"AzReject",
+        b"AzUnresolved",
+        b"ValidateAccept",
+        b"ValidateReject",
+    ];
     let (event, rest) = super::word(body);
     let (name, rest) = super::word(rest.strip_prefix(b" ")?);
-    let kind = KINDS.iter().find(|kind| event.starts_with(kind))?;
     let time = rest.strip_prefix(b" [")?;
     let found = scan::scan(time)?;
-    let is_one =
-        event.get(kind.len()).is_some_and(u8::is_ascii_uppercase) && time[found.len..].starts_with(b"] \"");
+    let is_one = EVENTS.contains(&event) && time[found.len..].starts_with(b"] \"");
     is_one.then_some(Found { host: Some(name), when: Some(found.when) })
 }
 
@@ -254,7 +273,11 @@ fn zte(body: &[u8]) -> Option<&[u8]> {
     let unit = super::skip_spaces(rest);
     let unit = super::skip_spaces(&unit[super::leading_digits(unit)..]);
     let is_board = !board.is_empty() && !board.starts_with(b"%") && unit.starts_with(b"%");
-    let is_name = || name.contains(&b'-') && host::is_no_word(name) || host::is_address(name);
+    // `NPC-3`, `MPU-0/9/0`.
+    let letters = name.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    let is_unit = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'/');
+    let is_slot = (2..=4).contains(&letters) && name[letters..].iter().all(is_unit);
+    let is_name = || name.contains(&b'-') && host::is_no_word(name) && !is_slot || host::is_address(name);
     let is_alone = || board.starts_with(b"%") && is_name();
     (is_board || is_alone()).then_some(name)
 }
@@ -342,7 +365,8 @@ fn member(body: &[u8]) -> Option<Found<'_>> {
     let mut columns = body.splitn(5, |&byte| byte == b':');
     let is_numbered = [(); 2].iter().all(|()| columns.next().is_some_and(is_number));
     let (name, _process, rest) = (columns.next()?, columns.next()?, columns.next()?);
-    let when = stamp(super::without_space(rest)).filter(|_| is_numbered && host::is_host(name))?;
+    let is_name = || host::is_host(name) && !is_number(name);
+    let when = stamp(super::without_space(rest)).filter(|_| is_numbered && is_name())?;
     Some(Found { host: Some(name), when: Some(when) })
 }
 
@@ -385,6 +409,15 @@ fn behind_words(body: &[u8]) -> Option<&[u8]> {
         let name = [&b" C"[..], b" LE"].iter().find(|start| body[..at].ends_with(start))?.len() - 1;
         Some(&body[at - name..]).filter(|payload| tag::is_payload(payload))
     })
+}
+
+/// What follows the TAG in the second line, where the first is a word, as BIG-IP has its name there at times.
+fn behind_line(body: &[u8]) -> Option<&[u8]> {
+    /// A name.
+    const MAX_BYTES: usize = 64;
+    let end = memchr::memchr(b'\n', &body[..body.len().min(MAX_BYTES)])?;
+    let tag = tag::scan(&body[end + 1..]).filter(|tag| tag.colon)?;
+    host::is_host(body[..end].trim_ascii_end()).then_some(tag.body)
 }
 
 /// CEF or LEEF behind a level with a colon: `Info: CEF:0|…`.

@@ -90,7 +90,7 @@ pub fn wrapped(text: &[u8]) -> Option<Parsed<'_>> {
 }
 
 /// A whole message, PRI and all, behind the address that a relay received it from: `192.0.2.7 <13>…`, `[192.0.2.7] <13>…`,
-/// `192.0.2.7: <13>…`; or one without PRI, whose time has an offset.
+/// `192.0.2.7: <13>…`.
 pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
     // Most texts begin otherwise.
     if !text.first().is_some_and(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'[' | b':')) {
@@ -98,13 +98,7 @@ pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
     }
     let (first, behind) = word(text);
     let message = skip_spaces(behind);
-    let has_pri = matches!(message, [b'<', b'0'..=b'9', ..]) && pri::take(message).sent;
-    let has_offset = || {
-        let scanned = scan::scan(message).filter(|scanned| scanned.form == Form::Rfc3339);
-        scanned.is_some_and(|scanned| !message[..scanned.len].ends_with(b"Z"))
-    };
-    let is_message = has_pri || message.first().is_some_and(u8::is_ascii_digit) && has_offset();
-    if !is_message {
+    if !matches!(message, [b'<', b'0'..=b'9', ..]) || !pri::take(message).sent {
         return None;
     }
     let address = enclosed(first).or_else(|| first.strip_suffix(b":")).unwrap_or(first);
@@ -115,6 +109,27 @@ pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
     let inner =
         relayed(message, Some(address)).or_else(|| dated(message)).or_else(|| payload(message, address))?;
     Some(Parsed { host: inner.host.or(Some(address)), ..inner })
+}
+
+/// A header without PRI behind the bare address that a relay received it from: an offset from UTC in its time, a name, and
+/// another date right behind that, or a TAG with a process behind a name with a domain. A client's address and the time of its request
+/// stand so, too.
+pub fn behind_client(text: &[u8]) -> Option<Parsed<'_>> {
+    if !text.first().is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    let (address, behind) = word(text);
+    let message = skip_spaces(behind);
+    if !host::is_address(address) || !message.first().is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    let scanned = scan::scan(message).filter(|scanned| scanned.form == Form::Rfc3339)?;
+    let inner = relayed(message, Some(address))?;
+    let name = inner.host?;
+    let is_name = || name.contains(&b'.') && !host::is_address(name);
+    let is_dated = || scan::scan(inner.body).is_some_and(|found| found.form != Form::Epoch);
+    let is_one = is_dated() || inner.proc_id.is_some() && is_name();
+    (is_one && !message[..scanned.len].ends_with(b"Z")).then_some(inner)
 }
 
 /// A header, its host and its TAG, behind the address in brackets that a relay received it from. A client's address
@@ -203,7 +218,7 @@ pub fn preceded(text: &[u8]) -> Option<Parsed<'_>> {
 }
 
 /// A name or an address in front of a timestamp behind a VERSION that is not RFC 5424's; or an address in front of a
-/// timestamp in brackets, with the facility in capitals in another pair of them. With other words behind its brackets a
+/// timestamp in brackets, with the facility in capitals in another pair of them, or behind a processor's name. With other words behind its brackets a
 /// line is a request's, whose client the address is.
 pub fn behind_address(text: &[u8]) -> Option<Parsed<'_>> {
     /// The longest timestamp between brackets.
@@ -219,13 +234,18 @@ pub fn behind_address(text: &[u8]) -> Option<Parsed<'_>> {
         let inner = header(behind, &scanned, Place::Line)?;
         return Some(Parsed { host: Some(address), ..inner });
     }
+    // Contivity of Nortel names a processor in front of its time.
+    let (behind, is_processor) = match word(behind) {
+        ([b'C', b'P', b'U', b'0'..=b'9'], rest) => (without_space(rest), true),
+        _ => (behind, false),
+    };
     let inner = behind.strip_prefix(b"[")?;
     let close = memchr::memchr(b']', &inner[..inner.len().min(MAX_TIME_BYTES)])?;
     let scanned = scan::scan(inner).filter(|scanned| scanned.len == close)?;
     let (facility, rest) = word(inner[close + 1..].strip_prefix(b" ")?);
     let is_facility =
         |name: &[u8]| name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    enclosed(facility).filter(|name| is_facility(name))?;
+    enclosed(facility).or(Some(facility).filter(|_| is_processor)).filter(|name| is_facility(name))?;
     let mut parsed =
         Parsed { host: Some(address), when: scanned.when, ..Parsed::new("relayed", without_space(rest)) };
     set_tag(&mut parsed, rest);

@@ -160,8 +160,8 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
         return relay::relayed(parsed.body, parsed.host).or(Some(parsed));
     }
     // A relay that has a time and no name puts it in front of a header, which RFC 3164's time and a process mark as
-    // one, or a name that is no word and one of these, a mnemonic or a device's payload. Other times behind the first
-    // are those that programs log.
+    // one, or CEF or LEEF, or a name that is no word and one of these, a mnemonic or a device's payload. Other times behind
+    // the first are those that programs log.
     if place == Place::First
         && let own = skip_spaces(rest)
         && let Some(second) = scan::scan(own)
@@ -169,7 +169,7 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
         && let Some(inner) = relay::relayed(own, None)
         && let Some(name) = inner.host
         && (second.form == Form::Bsd && inner.proc_id.is_some()
-            || tag::is_payload(inner.body)
+            || tag::is_payload(inner.body) && !name.iter().all(u8::is_ascii_digit)
             || host::is_no_word(name)
                 && (second.form == Form::Bsd
                     || inner.rule == "cisco"
@@ -188,6 +188,16 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
     // OpenVPN writes its client's address and port behind the C library's time.
     if scanned.form == Form::BsdLike && is_peer(text, rest) {
         return Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", without_space(rest)) });
+    }
+    // A year and no fraction of a second, in front of it or behind.
+    if place != Place::Line
+        && scanned.form == Form::BsdLike
+        && let When::Civil(Stamp { year: Some(_), fraction: [], .. }) = scanned.when
+        && let named = skip_spaces(rest.strip_prefix(b":").unwrap_or(rest))
+        && named.starts_with(b"[")
+        && let Some(parsed) = vendors::named_router(named, scanned.form)
+    {
+        return Some(Parsed { when: scanned.when, ..parsed });
     }
     let mut parsed = behind_timestamp(rest, scanned.form, place);
     if parsed.when == When::Missing || is_behind_unset_clock(rest, &parsed, scanned.when) {
@@ -288,12 +298,11 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     let spaced = skip_spaces(rest);
     let text = without_level(spaced);
     let text = behind_two_words(text).filter(|_| place != Place::Line).unwrap_or(text);
-    let text = without_rank(text);
     // Collectors' files have a level in words there, and the host behind it.
     let place = if text.len() < spaced.len() && place == Place::Line { Place::First } else { place };
+    let text = if form == Form::Bsd && place == Place::First { without_rank(text) } else { text };
     if let Some(rest) = text.strip_prefix(b":").filter(|rest| !rest.starts_with(b":")) {
-        return vendors::in_brackets(without_space(rest), form, place)
-            .or_else(|| vendors::glued_brackets(without_space(rest), form))
+        return vendors::glued_brackets(without_space(rest), form)
             .or_else(|| vendors::service_set(without_space(rest), form))
             .unwrap_or_else(|| cisco::behind_colon(without_space(rest)));
     }
@@ -316,7 +325,11 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if let Some((name, rest)) = relay::original_address(text) {
         return behind_host(name, rest, rule_of(form), place);
     }
-    if is_own_word(text) || is_restart(text) || payload::is_snare(text) {
+    if is_own_word(text)
+        || is_restart(text)
+        || payload::is_snare(text)
+        || text.starts_with(b"D-Link Systems ")
+    {
         return Parsed::new("rfc3164-no-host", text);
     }
     if let Some((address, rest)) = devices::descriptor(text) {
@@ -353,7 +366,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
                         && (devices::is_model(name) || devices::is_draytek(name, skip_spaces(behind)))
                     || tag::is_bare_mnemonic(skip_spaces(behind))
                     || is_own_tag(name, behind)));
-        if !is_host {
+        if !is_host || is_observation(behind) {
             return without_host("rfc3164-no-host");
         }
         let name = host::without_port(name).filter(|_| !host::is_address(name)).unwrap_or(name);
@@ -410,16 +423,23 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if memchr::memmem::find(first, b"-PPE-").is_some() && behind.starts_with(b" : ") {
         return without_host("rfc3164-no-host");
     }
-    // JunosE's category and where it happened.
-    if behind.starts_with(b" (")
+    // A class of Java's, which its own logging writes behind AM or PM; a query's id, which a name server of Windows does.
+    if form == Form::BsdLike && (is_class(first) || behind.starts_with(b" PACKET ")) {
+        return without_host("rfc3164-no-host");
+    }
+    // JunosE's category and where it happened, a router and an address.
+    if place == Place::Line
+        && let Some(inner) = behind.strip_prefix(b" (")
         && first.iter().all(u8::is_ascii_alphabetic)
-        && let Some(close) = memchr::memmem::find(behind, b"): ")
-        && memchr::memchr(b',', &behind[..close]).is_some_and(|comma| !behind[1..comma].contains(&b' '))
+        && let Some(close) = memchr::memchr(b')', inner)
+        && inner[close..].starts_with(b"): ")
+        && let Some(comma) = memchr::memchr(b',', &inner[..close])
+        && host::is_address(inner[comma + 1..close].trim_ascii())
     {
         return without_host("rfc3164-no-host");
     }
-    // What Logback sends for a host that it does not know.
-    if first == b"-" || first == b"(none)" || first == b"UNKNOWN_LOCALHOST" {
+    // What Logback sends for a host that it does not know, and Logstash for one that its template has and the event has not.
+    if first == b"-" || first == b"(none)" || first == b"UNKNOWN_LOCALHOST" || first == b"%{host}" {
         // Pulse Secure has its node between dashes, and the user's address behind it.
         if let (node, rest) = word(skip_spaces(behind))
             && payload::is_of_ive(rest)
@@ -551,13 +571,37 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     without_host("rfc3164-no-host")
 }
 
-/// Without what IRIX puts in front of the host, a digit for the severity, a letter for the facility and a colon, where a
-/// TAG follows: `4A:name unix: text`.
+/// Whether ESX' observations follow their daemon's name, a time, the microseconds since it started and an event in
+/// brackets: `vobd: Nov 24 09:31:07.118: 3720113472913us: [esx.problem…`.
+fn is_observation(behind: &[u8]) -> bool {
+    /// A time and a number.
+    const MAX_BYTES: usize = 64;
+    let start = &behind[..behind.len().min(MAX_BYTES)];
+    memchr::memmem::find(start, b"us: [").is_some_and(|at| start[..at].last().is_some_and(u8::is_ascii_digit))
+}
+
+/// Whether this is the whole name of a class of Java: three names in small letters at least, and one with a capital.
+fn is_class(name: &[u8]) -> bool {
+    let mut parts = name.rsplit(|&byte| byte == b'.');
+    let class = parts.next().unwrap_or_default();
+    class.first().is_some_and(u8::is_ascii_uppercase)
+        && class.iter().any(u8::is_ascii_lowercase)
+        && parts.clone().count() >= 2
+        && parts.all(|part| part.iter().all(u8::is_ascii_lowercase))
+}
+
+/// Without what IRIX puts in front of the host, a digit for the severity, a letter for the facility and a colon, where the
+/// kernel's TAG or one with a process follows: `4A:name unix: text`.
 fn without_rank(text: &[u8]) -> &[u8] {
     let [b'0'..=b'7', b'A'..=b'Z', b':', rest @ ..] = text else { return text };
     let (name, behind) = word(rest);
     let is_address = || host::is_address(word(text).0) || host::is_hardware_address(word(text).0);
-    let is_one = host::is_host(name) && tag::scan(skip_spaces(behind)).is_some() && !is_address();
+    let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
+    let is_program = |tag: Tag<'_>| tag.colon && (tag.app == b"unix" || tag.proc_id.is_some_and(is_number));
+    let is_one = host::is_host(name)
+        && !name.iter().all(u8::is_ascii_digit)
+        && tag::scan(skip_spaces(behind)).is_some_and(is_program)
+        && !is_address();
     if is_one { rest } else { text }
 }
 

@@ -102,14 +102,19 @@ fn sparse(text: &[u8]) -> Option<Parsed<'_>> {
     for field in &mut fields {
         *field = parts.next()?;
     }
-    let found = StructuredData::scan(parts.next()?)?;
+    let rest = parts.next()?;
+    let (structured_data, body) = match StructuredData::scan(rest) {
+        Some(found) => (found.elements, found.body),
+        // Check Point's own list of pairs stands there, which are no SD-PARAMs.
+        None if fields[1] == b"CheckPoint" && rest.starts_with(b"[") => (None, rest),
+        None => return None,
+    };
     let empty = usize::from(dated.is_none()) + fields.iter().filter(|field| field.is_empty()).count();
     if empty != 1 || !are_fields(&fields) {
         return None;
     }
     let [host, app, proc_id, _] = fields.map(|field| not_nil(field).filter(|field| !field.is_empty()));
-    let structured_data = found.elements;
-    Some(Parsed { when, host, app, proc_id, structured_data, ..Parsed::new("rfc5424-lenient", found.body) })
+    Some(Parsed { when, host, app, proc_id, structured_data, ..Parsed::new("rfc5424-lenient", body) })
 }
 
 /// PRINTUSASCII, which fields and names are made of.

@@ -81,7 +81,8 @@ fn host(text: &[u8]) -> Option<(&[u8], &[u8])> {
         || matches!(host, b"syslogd" | b"dhcp")
         || is_level(host)
         || (first.is_ascii_uppercase()
-            && (matches!(host, b"SymantecServer" | b"Oracle" | b"WAN") || is_level_in_capitals(host)))
+            && (matches!(host, b"SymantecServer" | b"Oracle" | b"WAN" | b"UNKNOWN_LOCALHOST")
+                || is_level_in_capitals(host)))
         || is_selector(host);
     (!is_other).then_some((host, behind))
 }
@@ -183,6 +184,7 @@ mod tests {
             "october",
             "May",
             "EST",
+            "UNKNOWN_LOCALHOST",
             "UTC",
             "AM",
             "pm",

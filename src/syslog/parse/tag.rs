@@ -45,6 +45,8 @@ pub fn scan(text: &[u8]) -> Option<Tag<'_>> {
     match text.first()? {
         b'%' => mnemonic(text).or_else(|| name(text)).or_else(|| comware(text)),
         b'C' | b'L' if is_payload(text) => None,
+        // Hitachi's audit log, with its time among its columns.
+        b'C' if text.starts_with(b"CELFSS,") => None,
         b'0'..=b'9' if time::scan::scan(text).is_some() => None,
         _ => name(text).or_else(|| words(text)).or_else(|| topics(text)).or_else(|| category(text)),
     }
@@ -281,9 +283,9 @@ fn comware(text: &[u8]) -> Option<Tag<'_>> {
     };
     let [b'(', b'a'..=b'z', b')', b':', ..] = text[open..] else { return None };
     let end = open + 3;
-    start[..open]
-        .iter()
-        .all(is_one)
+    let is_mnemonic = start[4..].first().is_some_and(u8::is_ascii_uppercase)
+        && memchr::memchr_iter(b'/', &start[..open]).count() == 2;
+    (is_mnemonic && start[..open].iter().all(is_one))
         .then(|| Tag::new(&text[..end], &text[..end], None, &text[end + 1..], true))
 }
 

@@ -6,7 +6,7 @@
 
 use super::content::behind_host;
 use super::level::{is_level, is_level_in_capitals};
-use super::rfc3164::{Place, column, enclosed, header, is_thread, rule_of};
+use super::rfc3164::{Place, column, enclosed, header, rule_of};
 use super::{Parsed, Tag, devices, host, leading_digits, payload, skip_spaces, tag, without_space, word};
 use crate::syslog::block;
 use crate::syslog::time::scan::{self, Form};
@@ -74,27 +74,11 @@ pub fn in_brackets(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> 
         parsed.set_tag(program);
         return Some(parsed);
     }
-    // Older ones have two of them behind a year, the first with the name that the operator gave.
-    if form == Form::BsdLike
-        && place != Place::Line
-        && host::is_host(name)
-        && host::is_no_word(name)
-        && !is_thread(name)
-        && let Some(process) = enclosed(second)
-        && process.iter().all(u8::is_ascii_lowercase)
-        && !is_level(process)
-    {
-        let program =
-            Tag { text: process, app: process, proc_id: None, body: without_space(rest), colon: false };
-        let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule, text) };
-        parsed.set_tag(program);
-        return Some(parsed);
-    }
     None
 }
 
 /// The same software's three brackets without spaces between them, with or without a colon behind the timestamp; a
-/// name that the operator gave stands behind the model and a dash, or alone behind a year.
+/// name that the operator gave stands behind the model and a dash.
 pub fn glued_brackets(text: &[u8], form: Form) -> Option<Parsed<'_>> {
     /// A model, a process and a component.
     const MAX_BYTES: usize = 96;
@@ -103,7 +87,6 @@ pub fn glued_brackets(text: &[u8], form: Form) -> Option<Parsed<'_>> {
     let is_named = |name: &[u8]| {
         let end = memchr::memchr(b'-', name).unwrap_or(name.len());
         is_gateway_model(&name[..end]) && end + 1 != name.len()
-            || form == Form::BsdLike && host::is_no_word(name) && !is_thread(name)
     };
     let model = names.next().filter(|name| is_named(name) && host::is_host(name))?;
     let mut inner = || {
@@ -121,6 +104,44 @@ pub fn glued_brackets(text: &[u8], form: Form) -> Option<Parsed<'_>> {
     let body = without_space(&text[brackets.len()..]);
     let mut parsed = Parsed { host: Some(model), ..Parsed::new(rule_of(form), text) };
     parsed.set_tag(Tag { text: process, app: process, proc_id: None, body, colon: false });
+    Some(parsed)
+}
+
+/// The same software under the name that the operator gave, behind a time with a year: `[name] [kernel] text`,
+/// `[name][Kernel][KERNEL] text`. Threads of loggers stand in such brackets, too, so that the second has to be one of its
+/// own programs or parts.
+pub fn named_router(text: &[u8], form: Form) -> Option<Parsed<'_>> {
+    const PROGRAMS: [&[u8]; 15] = [
+        b"kernel", b"ntpdate", b"ntpd", b"racoon", b"pppd", b"pptpd", b"l2tpd", b"xl2tpd", b"dhcpd",
+        b"dhcpc", b"udhcpd", b"udhcpc", b"sshd", b"httpd", b"IKE",
+    ];
+    const PARTS: [&[u8]; 7] =
+        [b"Kernel", b"System", b"Network", b"Wireless", b"VPN", b"Security", b"Firewall"];
+    /// A name, a part and a component.
+    const MAX_BYTES: usize = 128;
+    let start = &text[..text.len().min(MAX_BYTES)];
+    let (name, rest) = start.strip_prefix(b"[")?.split_at(memchr::memchr(b']', start)? - 1);
+    let is_sign = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_name = name.first().is_some_and(u8::is_ascii_alphabetic)
+        && name.iter().all(is_sign)
+        && host::is_no_word(name)
+        && !name.rsplit(|&byte| byte == b'-').next().is_some_and(|last| last.iter().all(u8::is_ascii_digit));
+    let second = rest.strip_prefix(b"] [").or_else(|| rest.strip_prefix(b"]["))?;
+    let (program, rest) = second.split_at(memchr::memchr(b']', second)?);
+    let is_glued = start[name.len() + 2..].starts_with(b"[");
+    let known = if is_glued { PARTS.contains(&program) } else { PROGRAMS.contains(&program) };
+    // In capitals, the component.
+    let component = if is_glued { rest.strip_prefix(b"][")? } else { b"" };
+    let len = memchr::memchr(b']', component).unwrap_or_default();
+    let is_component = !is_glued || len > 0 && component[..len].iter().all(u8::is_ascii_uppercase);
+    if !is_name || !known || !is_component {
+        return None;
+    }
+    let behind = if is_glued { &component[len..] } else { rest };
+    let at = start.len() - behind.len() + 1;
+    let mut parsed = Parsed { host: Some(name), ..Parsed::new(rule_of(form), text) };
+    let body = without_space(&text[at..]);
+    parsed.set_tag(Tag { text: program, app: program, proc_id: None, body, colon: false });
     Some(parsed)
 }
 
@@ -250,15 +271,21 @@ pub fn protection_manager<'a>(text: &'a [u8], rule: &'static str) -> Option<Pars
     Some(parsed)
 }
 
-/// Telephone adapters of Grandstream: the model, the hardware address and the version, `HT502 [address] [1.0.16.2] text`.
+/// Telephone adapters and phones of Grandstream: the model, the hardware address and the version, `HT502 [address] [1.0.16.2] text`.
 pub fn telephone_adapter<'a>(model: &[u8], behind: &'a [u8], rule: &'static str) -> Option<Parsed<'a>> {
     let (address, rest) = word(behind.strip_prefix(b" ")?);
     let (version, _) = word(rest.strip_prefix(b" ")?);
+    // A client's address may stand so, behind any name.
     let is_version = |version: &[u8]| {
-        version.contains(&b'.') && version.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+        matches!(version, [b'1', b'.', .., b'0'..=b'9'])
+            && version.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
     };
+    let letters = model.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    let digits = leading_digits(&model[letters..]);
+    let is_model =
+        (2..=3).contains(&letters) && (3..=4).contains(&digits) && model.len() - letters - digits <= 1;
     let address = enclosed(address).filter(|address| host::is_hardware_address(address))?;
-    let is_one = host::is_host(model) && enclosed(version).is_some_and(is_version);
+    let is_one = is_model && enclosed(version).is_some_and(is_version);
     is_one.then(|| Parsed { host: Some(address), ..Parsed::new(rule, without_space(behind)) })
 }
 
@@ -299,7 +326,8 @@ pub fn before_serial_number(text: &[u8], form: Form) -> Option<Parsed<'_>> {
         .then(|| Parsed { host: Some(name), ..Parsed::new(rule_of(form), rest) })
 }
 
-/// A space between a program and its brackets: `[process:thread]:` of Yealink's phones, `[process]:` of HP's event monitor.
+/// A space between a program and its brackets: `[process:thread]:` of Yealink's phones, or `[process]:` before a level
+/// between `<` and `>`, in front of which the hardware address may stand; `EMS [process]:` of HP-UX.
 pub fn threads(text: &[u8]) -> Option<Parsed<'_>> {
     /// Two numbers.
     const MAX_BYTES: usize = 24;
@@ -315,9 +343,18 @@ pub fn threads(text: &[u8]) -> Option<Parsed<'_>> {
     let process = numbers.next().filter(|process| is_number(process))?;
     let is_threads = numbers.next().map(is_number);
     // The name of a module stands before the level.
-    let is_marked = || word(skip_spaces(word(without_space(rest)).1)).0.starts_with(b"<");
+    let is_marked = || {
+        let (first, behind) = word(without_space(rest));
+        let is_address = enclosed(first).is_some_and(host::is_hardware_address);
+        let module = if is_address { skip_spaces(behind) } else { without_space(rest) };
+        word(skip_spaces(word(module).1)).0.starts_with(b"<")
+    };
     let is_small = || program.iter().all(u8::is_ascii_lowercase);
-    if is_threads == Some(false) || is_threads.is_some() && !(is_small() || is_marked()) {
+    let is_one = match is_threads {
+        Some(is_threads) => is_threads && (is_small() || is_marked()),
+        None => is_marked() || program == b"EMS",
+    };
+    if !is_one {
         return None;
     }
     let mut parsed = Parsed::new("rfc3164-no-host", text);

@@ -210,7 +210,8 @@ fn is_unpadded(clock: &[u8]) -> bool {
             rest = next;
         }
     }
-    is_short
+    // A text that ends there may be cut.
+    is_short && matches!(rest.first(), Some(b' ' | b'.' | b','))
 }
 
 /// `yymmdd hh:mm:ss`, as `MySQL` wrote it before its version 5.7: the hour may be padded with a space.
@@ -542,12 +543,12 @@ fn finish(text: &[u8], at: usize, year: Option<i32>, month: u8, day: u8) -> Opti
         zone = Zone::Name(&text[end + 1..=end + letters]);
         end += 1 + letters;
     }
-    // InterScan has a comma before it, and a bar, a space or a bracket behind.
+    // InterScan has a comma before it, and a bar behind, or its log's name in brackets.
     if zone == Zone::Unnamed
         && text.get(end) == Some(&b',')
         && let letters @ 2..=4 =
             text[end + 1..].iter().take(5).take_while(|byte| byte.is_ascii_uppercase()).count()
-        && matches!(text.get(end + 1 + letters), Some(b'|' | b' ' | b'>'))
+        && matches!(text[end + 1 + letters..], [b'|', ..] | [b' ', b'[', ..])
         && super::resolve::abbreviation_minutes(&text[end + 1..=end + letters]).is_some()
     {
         zone = Zone::Name(&text[end + 1..=end + letters]);
@@ -635,92 +636,6 @@ fn day_of_month(text: &[u8], at: usize) -> Option<(u8, usize)> {
 /// The names of months, abbreviated or whole: English, and those of other languages that begin otherwise. An optional
 /// point behind a name belongs to it.
 fn month_name(text: &[u8]) -> Option<(u8, usize)> {
-    let (month, len) = any_month_name(text)?;
-    (len == 3 || !text[3].is_ascii_lowercase() || is_whole_name(&text[..len])).then_some((month, len))
-}
-
-/// Whether a word that begins like a month goes on like one: `Sept`, `Oktober`, and not `mailhub`.
-#[cold]
-fn is_whole_name(word: &[u8]) -> bool {
-    const NAMES: [&str; 66] = [
-        "january",
-        "januar",
-        "januari",
-        "janvier",
-        "janeiro",
-        "gennaio",
-        "enero",
-        "february",
-        "februar",
-        "februari",
-        "fevrier",
-        "fevereiro",
-        "febbraio",
-        "febrero",
-        "march",
-        "marts",
-        "mars",
-        "marzo",
-        "maart",
-        "april",
-        "avril",
-        "abril",
-        "aprile",
-        "maggio",
-        "mayo",
-        "maio",
-        "june",
-        "juni",
-        "juin",
-        "junho",
-        "junio",
-        "giugno",
-        "july",
-        "juli",
-        "juillet",
-        "julho",
-        "julio",
-        "luglio",
-        "august",
-        "augusti",
-        "augustus",
-        "agosto",
-        "aout",
-        "september",
-        "sept",
-        "septembre",
-        "septiembre",
-        "setembro",
-        "settembre",
-        "october",
-        "oktober",
-        "octobre",
-        "octubre",
-        "outubro",
-        "ottobre",
-        "november",
-        "novembre",
-        "noviembre",
-        "novembro",
-        "december",
-        "dezember",
-        "decembre",
-        "dezembro",
-        "dicembre",
-        "diciembre",
-        "desember",
-    ];
-    let word = word.strip_suffix(b".").unwrap_or(word);
-    // An accented letter has one or two bytes.
-    if !word.is_ascii() {
-        return true;
-    }
-    NAMES
-        .iter()
-        .any(|name| name.len() >= word.len() && name.as_bytes()[..word.len()].eq_ignore_ascii_case(word))
-}
-
-fn any_month_name(text: &[u8]) -> Option<(u8, usize)> {
     let three = text.get(..3)?;
     let lower = [three[0] | 0x20, three[1] | 0x20, three[2] | 0x20];
     let month = match &lower {

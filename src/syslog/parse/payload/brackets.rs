@@ -1,7 +1,7 @@
 //! Brackets at the beginning of a text that name a device.
 
 use super::pairs::{is_key_value, key_value};
-use super::{Found, stamp};
+use super::{Found, logs, stamp};
 use crate::syslog::parse::level::{is_level, is_level_in_capitals};
 use crate::syslog::parse::rfc3164::{enclosed, is_thread};
 use crate::syslog::parse::{host, leading_digits, without_space, word};
@@ -22,6 +22,7 @@ pub(super) fn device(body: &[u8]) -> Found<'_> {
         .or_else(|| adapter(body))
         .or_else(|| collected(body))
         .or_else(|| inter_scan(body))
+        .or_else(|| logs::diagnostic(body))
         .unwrap_or_else(|| Found { host: radware(body), when: None })
 }
 
@@ -38,21 +39,29 @@ fn element(body: &[u8]) -> Option<Found<'_>> {
     Some(Found { host: found.host.or_else(own), ..found })
 }
 
-/// `XenServer`'s xapi: `[ info|host|412|task|module]`, between the level and the thread's number.
+/// `XenServer`'s xapi: `[ info|host|412|task|module]`, between the level and the thread's number, in front of which the
+/// time may stand.
 fn xapi(body: &[u8]) -> Option<Found<'_>> {
     /// The level, the host and the thread.
     const MAX_BYTES: usize = 128;
     let start = &body[..body.len().min(MAX_BYTES)];
     let inner = start.strip_prefix(b"[")?;
     let mut columns = inner[..memchr::memchr(b']', inner)?].split(|&byte| byte == b'|');
-    columns.next().filter(|level| is_level(level.trim_ascii()))?;
+    let mut first = columns.next()?;
+    let when = stamp(first);
+    if when.is_some() {
+        first = columns.next()?;
+    }
+    Some(first).filter(|level| is_level(level.trim_ascii()))?;
     let name = columns.next()?;
     // Behind the thread's number the socket may stand that it serves.
-    let thread = word(columns.next()?.trim_ascii()).0;
+    let (thread, socket) = word(columns.next()?.trim_ascii());
     let has_module = columns.next().is_some() && columns.next().is_some() && columns.next().is_none();
-    let is_one = has_module && !thread.is_empty() && leading_digits(thread) == thread.len();
+    let is_socket = socket.is_empty()
+        || [&b" UNIX /"[..], b" INET ", b" inet"].iter().any(|kind| socket.starts_with(kind));
+    let is_one = has_module && is_socket && !thread.is_empty() && leading_digits(thread) == thread.len();
     let is_name = host::is_host(name) && host::is_no_word(name) && !host::is_address(name);
-    (is_one && is_name && !is_thread(name)).then_some(Found { host: Some(name), when: None })
+    (is_one && is_name && !is_thread(name)).then_some(Found { host: Some(name), when })
 }
 
 /// Fault Management of Solaris: `[ID 377184 daemon.error] SUNW-MSG-ID: …, HOSTNAME: name`.
@@ -90,14 +99,17 @@ fn ras_log(body: &[u8]) -> Option<Found<'_>> {
     Some(Found { host: value(b"[swname@1588 value=\""), when })
 }
 
-/// Telephone adapters and phones: `[hardware address][000]` of Grandstream, and the same before a module and a level
-/// between `<` and `>` of Yealink.
+/// Telephone adapters and phones: `[hardware address][000][` of Grandstream, and the same before a module in capitals and a
+/// level, `SUA <3+error >`, of Yealink. Clients' addresses stand behind a TAG, too.
 fn adapter(body: &[u8]) -> Option<Found<'_>> {
     let inner = body.strip_prefix(b"[")?;
     let (address, rest) = inner.split_at(memchr::memchr(b']', &inner[..inner.len().min(18)])?);
-    let is_numbered =
-        || rest.strip_prefix(b"][").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit));
-    let is_rated = || word(without_space(word(without_space(&rest[1..])).1)).0.starts_with(b"<");
+    let is_numbered = || matches!(rest, [b']', b'[', a, b, c, b']', b'[', ..] if [a, b, c].iter().all(|byte| byte.is_ascii_digit()));
+    let is_rated = || {
+        let (module, level) = word(without_space(&rest[1..]));
+        let is_level = matches!(without_space(level), [b'<', b'0'..=b'9', b'+' | b'a'..=b'z', ..]);
+        !module.is_empty() && module.iter().all(u8::is_ascii_uppercase) && is_level
+    };
     (host::is_hardware_address(address) && (is_numbered() || is_rated()))
         .then_some(Found { host: Some(address), when: None })
 }
@@ -143,8 +155,8 @@ pub(super) fn node(body: &[u8]) -> Option<&[u8]> {
 /// The same manager's older alarms, which end with `Node ID:name`.
 pub(super) fn last_node(body: &[u8]) -> Option<&[u8]> {
     const KEY: &[u8] = b" Node ID:";
-    let name = word(body[memchr::memmem::rfind(body, KEY)? + KEY.len()..].trim_ascii()).0;
-    Some(name).filter(|name| host::is_host(name))
+    let name = body[memchr::memmem::rfind(body, KEY)? + KEY.len()..].trim_ascii();
+    host::is_host(name).then_some(name)
 }
 
 /// Radware: `[Device: name address]`, `[Device: name IP: address …]` before the text.

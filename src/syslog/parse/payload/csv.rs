@@ -240,13 +240,13 @@ fn is_uuid(text: &[u8]) -> bool {
 }
 
 /// Fields between signs; a quoted one may hold them.
-struct Columns<'a> {
+pub(super) struct Columns<'a> {
     rest: Option<&'a [u8]>,
     separator: u8,
 }
 
 impl<'a> Columns<'a> {
-    fn new(text: &'a [u8], separator: u8) -> Self {
+    pub(super) fn new(text: &'a [u8], separator: u8) -> Self {
         Self { rest: Some(text), separator }
     }
 }

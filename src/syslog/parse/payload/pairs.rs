@@ -20,7 +20,7 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
     let extension = body.splitn(8, |&byte| byte == b'|').nth(7).unwrap_or_default();
     for (key, rest) in KeyStarts::new(extension, b' ') {
         match key {
-            b"dvchost" | b"deviceHostName" => found.host = name_of(word(rest).0),
+            b"dvchost" | b"deviceHostName" | b"UNIFIhost" => found.host = name_of(word(rest).0),
             // In Defender for Cloud Apps it is who was seen.
             b"dvc" if is_broker => {}
             b"dvc" | b"deviceAddress" => address = name_of(word(rest).0),
@@ -36,7 +36,7 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
             }
             b"start" => begin = stamp(rest),
             b"end" => end = stamp(rest),
-            b"timeStamp" => written = stamp(rest),
+            b"timeStamp" | b"timestamp" => written = stamp(rest),
             b"deviceTime" => written = written.or_else(|| stamp(rest)),
             b"deviceCustomDate1" => custom = stamp(rest),
             b"deviceCustomDate1Label" => detected = word(rest).0 == b"detectionDate",
@@ -363,6 +363,13 @@ fn security_product(body: &[u8]) -> Option<&[u8]> {
     name_of(&value[..memchr::memchr(b'"', value)?])
 }
 
+/// Check Point's exporter: the gateway's address among its own pairs, `[action:"Drop"; …; origin:"192.0.2.7"; …]`.
+fn exported(body: &[u8]) -> Option<&[u8]> {
+    const KEY: &[u8] = b" origin:\"";
+    let value = &body[memchr::memmem::find(body.strip_prefix(b"[")?, KEY)? + 1 + KEY.len()..];
+    value.split(|&byte| byte == b'"').next().filter(|address| host::is_address(address))
+}
+
 /// `NetScaler` SDX' management service: its address, a time of `NetScaler`'s form and a colon between spaces.
 fn service_vm(body: &[u8]) -> Option<&[u8]> {
     let (address, behind) = word(body);
@@ -383,7 +390,8 @@ fn protection_manager(body: &[u8]) -> Option<&[u8]> {
     name_of(&value[..memchr::memchr(b',', value)?])
 }
 
-/// Network Security Manager's alerts; Control Manager's events; Endpoint Protection's manager; `NetScaler` SDX; Versa's logs, whose second column is `applianceName=`, and
+/// Network Security Manager's alerts; Control Manager's events; Endpoint Protection's manager; Check Point; `NetScaler` SDX; Versa's
+/// logs, whose second column is `applianceName=`, and
 /// Aviatrix' statistics, whose gateway is `name=`.
 pub(super) fn appliance<'a>(app: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u8]> {
     /// The name of a log stands in front.
@@ -393,6 +401,9 @@ pub(super) fn appliance<'a>(app: Option<&[u8]>, body: &'a [u8]) -> Option<&'a [u
     }
     if app == Some(b"SyslogAlertForwarder") {
         return detecting(body);
+    }
+    if app == Some(b"CheckPoint") {
+        return exported(body);
     }
     if app == Some(b"svm_service") {
         return service_vm(body);

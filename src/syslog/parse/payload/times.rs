@@ -45,6 +45,9 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
     if let Some(found) = numbered_record(text).or_else(|| lights_out(text)).or_else(|| of_swift(text)) {
         return Some(found.when);
     }
+    if let Some(when) = behind_process(text).or_else(|| behind_id(text)) {
+        return Some(when);
+    }
     let start = &text[..text.len().min(MAX_BYTES)];
     // A name between bars.
     if let Some(bar) = memchr::memchr(b'|', start)
@@ -101,6 +104,38 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
         scan::scan(&text[at + 1..]).filter(|found| text.get(at + 1 + found.len) == Some(&b']'))
     };
     within.or_else(behind).or_else(second).or_else(|| among_brackets(text)).map(|found| found.when)
+}
+
+/// Oracle's service processors: `ID = 4dc : Tue Nov 24 09:31:07 2026 : Audit : text`.
+fn behind_id(text: &[u8]) -> Option<When<'_>> {
+    let (id, rest) = word(text.strip_prefix(b"ID = ")?);
+    let time = rest.strip_prefix(b" : ").filter(|_| id.iter().all(u8::is_ascii_hexdigit))?;
+    let found = scan::scan(time)?;
+    time[found.len..].starts_with(b" : ").then_some(found.when)
+}
+
+/// Zabbix: a process, and a time of digits, `  4211:20261124:093107.110 text`. Phones of Cisco: a number, a level of three
+/// letters and a time, `4211 NOT Nov 24 09:31:07.110871 (521:640) text`.
+fn behind_process(text: &[u8]) -> Option<When<'_>> {
+    let text = skip_spaces(text);
+    let digits = leading_digits(text);
+    if !(1..=7).contains(&digits) {
+        return None;
+    }
+    if let Some(date) = text[digits..].strip_prefix(b":") {
+        let is_one =
+            leading_digits(date) == 8 && date.get(8) == Some(&b':') && leading_digits(&date[9..]) == 6;
+        let fraction = date.get(15..).and_then(|rest| rest.strip_prefix(b"."))?;
+        let fraction = &fraction[..leading_digits(fraction)];
+        let year = |at: usize| two_digits(date, at).map(i32::from);
+        let stamp = without_year(date, [4, 6, 9, 11, 13], fraction).filter(|_| is_one)?;
+        let stamp = Stamp { year: Some(year(0)? * 100 + year(2)?), ..stamp };
+        return stamp.is_valid().then_some(When::Civil(stamp));
+    }
+    let [level @ .., b' '] = text[digits..].strip_prefix(b" ")?.get(..4)? else { return None };
+    let time = &text[digits + 5..];
+    let found = scan::scan(time).filter(|_| level.iter().all(u8::is_ascii_uppercase))?;
+    time[found.len..].starts_with(b" (").then_some(found.when)
 }
 
 /// A time with brackets of its own among the first eight that begin a text: behind an empty pair, where nothing stands

@@ -41,9 +41,12 @@ impl<'a> Clock<'a> {
         let is_padded = |pair: &[u8]| pair[0] == b' ';
         let pair = &rest[1..3];
         let minute = padded(pair)? as u8;
+        // Behind an hour and a minute in full a space and a digit begin a text.
+        let is_short_hour = hour_digits == 1 && at >= 3 && text[at - 3..at - 1] == *b"  ";
+        let may_be_padded = is_short_hour || is_padded(pair);
         let (second, end, plain) = match text.get(at + 3) {
             Some(&sign) if sign == colon => {
-                let seconds = text.get(at + 4..at + 6)?;
+                let seconds = text.get(at + 4..at + 6).filter(|pair| may_be_padded || !is_padded(pair))?;
                 let is_plain = hour_digits == 2 && colon == b':' && !is_padded(pair) && !is_padded(seconds);
                 (padded(seconds)? as u8, at + 6, is_plain)
             }

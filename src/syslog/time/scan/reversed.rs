@@ -40,14 +40,14 @@ pub(super) fn scan(text: &[u8]) -> Option<Scanned<'_>> {
 
 /// `Nov 5`, `Nov 5 2026`, `5 Nov 2026`.
 fn named(text: &[u8], at: usize) -> Option<Date> {
-    let (month, day, end) = if let Some((month, len)) = month_name(text.get(at..)?) {
+    let (month, day, end, is_short) = if let Some((month, len)) = month_name(text.get(at..)?) {
         let (day, end) = day_of_month(text, spaces(text, at + len)?)?;
-        (month, day, end)
+        (month, day, end, true)
     } else {
         let (day, end) = day_of_month(text, at)?;
         let at = spaces(text, end)?;
         let (month, len) = month_name(text.get(at..)?)?;
-        (month, day, at + len)
+        (month, day, at + len, len == 3)
     };
     let year = text.get(end..).and_then(|rest| {
         let digits = rest.strip_prefix(b", ").or_else(|| rest.strip_prefix(b" "))?;
@@ -56,6 +56,10 @@ fn named(text: &[u8], at: usize) -> Option<Date> {
         let end = end + rest.len() - digits.len() + 4;
         is_year.then(|| plausible_year(&digits[..4])).flatten().map(|year| (year, end))
     });
+    // A longer word that begins so is a month's name only in front of a year: `08 mailhub` is none.
+    if year.is_none() && !is_short {
+        return None;
+    }
     let (year, end) = year.map_or((None, end), |(year, end)| (Some(year), end));
     Some(Date { year, month, day, either_order: false, end })
 }
