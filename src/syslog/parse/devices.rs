@@ -5,14 +5,13 @@ use super::content::set_tag;
 use super::level::{LEVELS, is_level_in_capitals};
 use super::rfc3164::{Place, header};
 use super::tag::Tag;
-use super::{Parsed, host, skip_spaces, tag, vendors, without_space, word};
+use super::{Parsed, host, payload, skip_spaces, tag, vendors, without_space, word};
 use crate::syslog::time::scan::{self, Form, Scanned};
 use crate::syslog::time::{Stamp, When, Zone};
 
 /// What few products send without a timestamp: an endpoint manager's name behind its program's, telephones' hardware
-/// addresses; `UniFi` without a timestamp: a descriptor and a TAG, with a host in front of them or without; or the descriptor of a
-/// switch, `mac,model-version`, in front of a whole header. ONTAP's event without one. A name before VRP's mnemonic or a
-/// serial number.
+/// addresses; `UniFi`'s descriptor and a TAG, with a host in front of them or without; or the descriptor of a switch,
+/// `mac,model-version`, in front of a whole header; ONTAP's event; a name before VRP's mnemonic or a serial number.
 pub fn undated(text: &[u8]) -> Option<Parsed<'_>> {
     let (name, behind) = word(text);
     // A switch puts address and model in front of a whole header.
@@ -58,8 +57,7 @@ fn voice_station(text: &[u8]) -> Option<Parsed<'_>> {
     let (address, rest) = text.split_at_checked(12).filter(|(address, _)| is_mac(address))?;
     PREFIXES.iter().find(|prefix| address[..6].eq_ignore_ascii_case(prefix))?;
     let body = rest.strip_prefix(b"|").or_else(|| rest.strip_prefix(b" "))?;
-    (super::leading_digits(body) == 10 && body.get(10) == Some(&b'|'))
-        .then(|| Parsed { host: Some(address), ..Parsed::new("tag", body) })
+    payload::is_phone_time(body).then(|| Parsed { host: Some(address), ..Parsed::new("tag", body) })
 }
 
 /// The device's address between colons, behind a time of day without a date and before a severity, as gateways of
@@ -188,8 +186,13 @@ pub fn descriptor(text: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let whole = first.strip_suffix(b":").unwrap_or(first);
     let mut parts = whole.splitn(3, |&byte| byte == b',');
     let ((address, _, None) | (_, address, Some(_))) = (parts.next()?, parts.next()?, parts.next());
-    // Some releases leave out the colon in front of the TAG.
-    let is_set_off = || whole.len() < first.len() || tag::scan(skip_spaces(behind)).is_some();
+    // Some releases leave out the colon in front of the TAG; the version is what tells them from a table then.
+    let is_version = |version: &[u8]| matches!(version, [b'v', b'0'..=b'9', b'.', b'0'..=b'9', ..]);
+    let is_set_off = || {
+        let version = whole.rsplit(|&byte| byte == b',').next().unwrap_or_default();
+        let tag = tag::scan(skip_spaces(behind));
+        whole.len() < first.len() || is_version(version) && tag.is_some_and(|tag| tag.colon)
+    };
     (first.len() <= MAX_BYTES && is_mac(address) && is_set_off()).then_some((Some(address), behind))
 }
 
@@ -254,14 +257,18 @@ pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
         matches!(name, b"DrayTek" | b"Vigor")
             || name.iter().any(u8::is_ascii_uppercase) && name.iter().any(u8::is_ascii_digit)
     };
-    let is_vigor = memchr::memmem::find(name, b"Vigor")
-        .is_some_and(|at| super::leading_digits(&name[at + b"Vigor".len()..]) >= 3);
+    let is_vigor = memchr::memmem::find(name, b"Vigor").is_some_and(|at| {
+        let digits = super::leading_digits(&name[at + b"Vigor".len()..]);
+        at == 0 && digits > 0 || digits >= 3 && at > 0 && matches!(name[at - 1], b'-' | b'_')
+    });
     let is_filter =
         || name != b"kernel" && (text.starts_with(b"[FILTER][Block]") || text.starts_with(b"[FILTER][Pass]"));
     // A tunnel between networks or to a host, and its profile.
     let is_tunnel = || {
         const KINDS: [&[u8]; 5] = [b"[L2L][", b"[H2L][", b"[L2TP][", b"[PPTP][", b"[IPSEC]["];
-        KINDS.iter().any(|kind| text.starts_with(kind)) && memchr::memmem::find(text, b"[@").is_some()
+        // The profile stands in one of the brackets that follow without a space.
+        let brackets = word(text).0;
+        KINDS.iter().any(|kind| text.starts_with(kind)) && memchr::memmem::find(brackets, b"][@").is_some()
     };
     let is_text = || {
         STARTS.iter().any(|start| text.starts_with(start))

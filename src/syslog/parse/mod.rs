@@ -22,7 +22,8 @@
 //!    between commas, `<Event`) that ends what may be a TAG; `CEF:`, `LEEF:` and `ScreenOS`' name would be TAGs, but
 //!    for the version and the bar, or the name once more, behind them.
 //! 5. `UniFi`'s descriptor with a MAC address behind a bare name, or in front of a whole header, or a name before VRP's
-//!    mnemonic or a serial number and a timestamp ([`devices::undated`]); no TAG is followed by one. AIX's `Message
+//!    mnemonic or a serial number and a timestamp, or a telephone's MAC address ([`devices::undated`]); no TAG is
+//!    followed by one. AIX's `Message
 //!    forwarded from` ([`relay::forwarded`]). A name in front of the timestamp ([`relay::preceded`]), which has no
 //!    colon; in front of brackets or behind a VERSION ([`relay::behind_address`]); a receiver's note in front of PRI
 //!    ([`relay::noted`]).

@@ -140,6 +140,11 @@ fn documented(body: &[u8]) -> Found<'_> {
     }
 }
 
+/// Whether ten digits and a bar follow that are a phone's time.
+pub fn is_phone_time(text: &[u8]) -> bool {
+    digits_without_year(text).is_some()
+}
+
 /// The computer that `EventReporter` in its older form names behind its TAG.
 pub fn real_source(body: &[u8]) -> Option<&[u8]> {
     brackets::real_source(body)?.host.filter(|name| host::is_host(name))
@@ -365,9 +370,9 @@ fn member(body: &[u8]) -> Option<Found<'_>> {
     let mut columns = body.splitn(5, |&byte| byte == b':');
     let is_numbered = [(); 2].iter().all(|()| columns.next().is_some_and(is_number));
     let (name, _process, rest) = (columns.next()?, columns.next()?, columns.next()?);
-    let is_name = || host::is_host(name) && !is_number(name);
-    let when = stamp(super::without_space(rest)).filter(|_| is_numbered && is_name())?;
-    Some(Found { host: Some(name), when: Some(when) })
+    let when = stamp(super::without_space(rest)).filter(|_| is_numbered && host::is_host(name))?;
+    // Servers of Sybase have numbers everywhere.
+    Some(Found { host: Some(name).filter(|name| !is_number(name)), when: Some(when) })
 }
 
 /// A JSON object behind a logger's name and a level, as `OpenCanary` writes it.
@@ -411,13 +416,13 @@ fn behind_words(body: &[u8]) -> Option<&[u8]> {
     })
 }
 
-/// What follows the TAG in the second line, where the first is a word, as BIG-IP has its name there at times.
+/// What follows the TAG of BIG-IP's application security in the second line, where the first is a word, its name.
 fn behind_line(body: &[u8]) -> Option<&[u8]> {
     /// A name.
     const MAX_BYTES: usize = 64;
     let end = memchr::memchr(b'\n', &body[..body.len().min(MAX_BYTES)])?;
     let tag = tag::scan(&body[end + 1..]).filter(|tag| tag.colon)?;
-    host::is_host(body[..end].trim_ascii_end()).then_some(tag.body)
+    (tag.app == b"ASM" && host::is_host(body[..end].trim_ascii_end())).then_some(tag.body)
 }
 
 /// CEF or LEEF behind a level with a colon: `Info: CEF:0|…`.

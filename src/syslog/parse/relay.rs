@@ -126,7 +126,9 @@ pub fn behind_client(text: &[u8]) -> Option<Parsed<'_>> {
     let scanned = scan::scan(message).filter(|scanned| scanned.form == Form::Rfc3339)?;
     let inner = relayed(message, Some(address))?;
     let name = inner.host?;
-    let is_name = || name.contains(&b'.') && !host::is_address(name);
+    // A user's name may have a point, and a mail's an `@`.
+    let is_name =
+        || memchr::memchr_iter(b'.', name).count() >= 2 && !name.contains(&b'@') && !host::is_address(name);
     let is_dated = || scan::scan(inner.body).is_some_and(|found| found.form != Form::Epoch);
     let is_one = is_dated() || inner.proc_id.is_some() && is_name();
     (is_one && !message[..scanned.len].ends_with(b"Z")).then_some(inner)
@@ -236,7 +238,9 @@ pub fn behind_address(text: &[u8]) -> Option<Parsed<'_>> {
     }
     // Contivity of Nortel names a processor in front of its time.
     let (behind, is_processor) = match word(behind) {
-        ([b'C', b'P', b'U', b'0'..=b'9'], rest) => (without_space(rest), true),
+        ([b'C', b'P', b'U', b'0'..=b'9'], [b' ', b'[', _, _, b'/', b'0'..=b'9', ..]) => {
+            (&word(behind).1[1..], true)
+        }
         _ => (behind, false),
     };
     let inner = behind.strip_prefix(b"[")?;

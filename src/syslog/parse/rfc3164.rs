@@ -27,6 +27,7 @@ use super::level::{
     behind_two_words, is_level, is_level_in_capitals, is_selector_of_any_case, without_level,
 };
 use super::tag::{self, Tag};
+use super::untimed::is_coined;
 use super::{
     Parsed, cisco, devices, host, leading_digits, payload, relay, skip_spaces, straight, vendors,
     without_space, word,
@@ -160,8 +161,8 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
         return relay::relayed(parsed.body, parsed.host).or(Some(parsed));
     }
     // A relay that has a time and no name puts it in front of a header, which RFC 3164's time and a process mark as
-    // one, or CEF or LEEF, or a name that is no word and one of these, a mnemonic or a device's payload. Other times behind
-    // the first are those that programs log.
+    // one, or a name that is no word and one of these, a mnemonic or a device's payload; in front of CEF or LEEF also a name
+    // of letters with capitals among them. Other times behind the first are those that programs log.
     if place == Place::First
         && let own = skip_spaces(rest)
         && let Some(second) = scan::scan(own)
@@ -169,7 +170,7 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
         && let Some(inner) = relay::relayed(own, None)
         && let Some(name) = inner.host
         && (second.form == Form::Bsd && inner.proc_id.is_some()
-            || tag::is_payload(inner.body) && !name.iter().all(u8::is_ascii_digit)
+            || tag::is_payload(inner.body) && (is_coined(name) || host::is_no_word(name))
             || host::is_no_word(name)
                 && (second.form == Form::Bsd
                     || inner.rule == "cisco"
@@ -189,8 +190,15 @@ pub(super) fn header<'a>(text: &'a [u8], scanned: &Scanned<'a>, place: Place) ->
     if scanned.form == Form::BsdLike && is_peer(text, rest) {
         return Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", without_space(rest)) });
     }
+    // A class of Java's, which its own logging writes behind AM or PM; a thread's number, which a name server of Windows
+    // does, and the kind of record.
+    let has_half = text[..scanned.len].ends_with(b"AM") || text[..scanned.len].ends_with(b"PM");
+    if has_half && is_of_program(skip_spaces(rest)) {
+        return Some(Parsed { when: scanned.when, ..Parsed::new("rfc3164-no-host", without_space(rest)) });
+    }
     // A year and no fraction of a second, in front of it or behind.
     if place != Place::Line
+        && !has_half
         && scanned.form == Form::BsdLike
         && let When::Civil(Stamp { year: Some(_), fraction: [], .. }) = scanned.when
         && let named = skip_spaces(rest.strip_prefix(b":").unwrap_or(rest))
@@ -423,12 +431,9 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if memchr::memmem::find(first, b"-PPE-").is_some() && behind.starts_with(b" : ") {
         return without_host("rfc3164-no-host");
     }
-    // A class of Java's, which its own logging writes behind AM or PM; a query's id, which a name server of Windows does.
-    if form == Form::BsdLike && (is_class(first) || behind.starts_with(b" PACKET ")) {
-        return without_host("rfc3164-no-host");
-    }
     // JunosE's category and where it happened, a router and an address.
     if place == Place::Line
+        && form == Form::BsdLike
         && let Some(inner) = behind.strip_prefix(b" (")
         && first.iter().all(u8::is_ascii_alphabetic)
         && let Some(close) = memchr::memchr(b')', inner)
@@ -482,7 +487,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         return behind_host(name, rest, rule_of(form), place);
     }
     // CloudStack has blanks around the severity and its name.
-    if is_level_in_capitals(first)
+    if matches!(first, b"WARN" | b"WARNING")
         && let (name, rest) = word(skip_spaces(behind))
         && host::is_host(name)
         && skip_spaces(rest).starts_with(b"alertType:: ")
@@ -574,20 +579,32 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
 /// Whether ESX' observations follow their daemon's name, a time, the microseconds since it started and an event in
 /// brackets: `vobd: Nov 24 09:31:07.118: 3720113472913us: [esx.problem…`.
 fn is_observation(behind: &[u8]) -> bool {
-    /// A time and a number.
-    const MAX_BYTES: usize = 64;
-    let start = &behind[..behind.len().min(MAX_BYTES)];
-    memchr::memmem::find(start, b"us: [").is_some_and(|at| start[..at].last().is_some_and(u8::is_ascii_digit))
+    let time = skip_spaces(behind);
+    let Some(found) = scan::scan(time) else { return false };
+    let Some(micros) = time[found.len..].strip_prefix(b": ") else { return false };
+    let digits = leading_digits(micros);
+    digits > 0 && micros[digits..].starts_with(b"us: [")
 }
 
-/// Whether this is the whole name of a class of Java: three names in small letters at least, and one with a capital.
-fn is_class(name: &[u8]) -> bool {
+/// Whether the whole name of a class of Java and a method's stand here, two names in small letters at least and one with a
+/// capital, or four hexadecimal digits and the kind of a name server's record.
+fn is_of_program(text: &[u8]) -> bool {
+    let (name, behind) = word(text);
     let mut parts = name.rsplit(|&byte| byte == b'.');
     let class = parts.next().unwrap_or_default();
-    class.first().is_some_and(u8::is_ascii_uppercase)
+    let is_package = |part: &[u8]| {
+        part.first().is_some_and(u8::is_ascii_lowercase)
+            && part.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
+    };
+    let is_class = class.first().is_some_and(u8::is_ascii_uppercase)
         && class.iter().any(u8::is_ascii_lowercase)
         && parts.clone().count() >= 2
-        && parts.all(|part| part.iter().all(u8::is_ascii_lowercase))
+        && parts.all(is_package)
+        && tag::scan(skip_spaces(behind)).is_none();
+    let is_record = behind.starts_with(b" PACKET ")
+        && (3..=5).contains(&name.len())
+        && name.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
+    is_class || is_record
 }
 
 /// Without what IRIX puts in front of the host, a digit for the severity, a letter for the facility and a colon, where the
@@ -600,6 +617,7 @@ fn without_rank(text: &[u8]) -> &[u8] {
     let is_program = |tag: Tag<'_>| tag.colon && (tag.app == b"unix" || tag.proc_id.is_some_and(is_number));
     let is_one = host::is_host(name)
         && !name.iter().all(u8::is_ascii_digit)
+        && !is_level_in_capitals(name)
         && tag::scan(skip_spaces(behind)).is_some_and(is_program)
         && !is_address();
     if is_one { rest } else { text }

@@ -101,7 +101,7 @@ fn is_named(name: &[u8], tag: &Tag<'_>, text: &[u8]) -> bool {
 }
 
 /// Whether letters alone are written as no word is: several capitals among small letters.
-fn is_coined(name: &[u8]) -> bool {
+pub(super) fn is_coined(name: &[u8]) -> bool {
     let capitals = name.iter().filter(|byte| byte.is_ascii_uppercase()).count();
     capitals >= 2 && name.iter().any(u8::is_ascii_lowercase)
 }

@@ -133,7 +133,13 @@ pub fn named_router(text: &[u8], form: Form) -> Option<Parsed<'_>> {
     // In capitals, the component.
     let component = if is_glued { rest.strip_prefix(b"][")? } else { b"" };
     let len = memchr::memchr(b']', component).unwrap_or_default();
-    let is_component = !is_glued || len > 0 && component[..len].iter().all(u8::is_ascii_uppercase);
+    let is_component = !is_glued
+        || len > 0
+            && component[..len].iter().all(u8::is_ascii_uppercase)
+            && !is_level_in_capitals(&component[..len]);
+    // Names of letters and dashes alone are pools of threads, too.
+    let is_name = is_name
+        && (program == b"IKE" || name.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase()));
     if !is_name || !known || !is_component {
         return None;
     }
@@ -273,6 +279,7 @@ pub fn protection_manager<'a>(text: &'a [u8], rule: &'static str) -> Option<Pars
 
 /// Telephone adapters and phones of Grandstream: the model, the hardware address and the version, `HT502 [address] [1.0.16.2] text`.
 pub fn telephone_adapter<'a>(model: &[u8], behind: &'a [u8], rule: &'static str) -> Option<Parsed<'a>> {
+    const SERIES: [&[u8]; 9] = [b"BT", b"DP", b"GRP", b"GXP", b"GXV", b"GXW", b"HT", b"UCM", b"WP"];
     let (address, rest) = word(behind.strip_prefix(b" ")?);
     let (version, _) = word(rest.strip_prefix(b" ")?);
     // A client's address may stand so, behind any name.
@@ -282,8 +289,9 @@ pub fn telephone_adapter<'a>(model: &[u8], behind: &'a [u8], rule: &'static str)
     };
     let letters = model.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
     let digits = leading_digits(&model[letters..]);
-    let is_model =
-        (2..=3).contains(&letters) && (3..=4).contains(&digits) && model.len() - letters - digits <= 1;
+    let is_model = SERIES.contains(&&model[..letters])
+        && (3..=4).contains(&digits)
+        && model.len() - letters - digits <= 1;
     let address = enclosed(address).filter(|address| host::is_hardware_address(address))?;
     let is_one = is_model && enclosed(version).is_some_and(is_version);
     is_one.then(|| Parsed { host: Some(address), ..Parsed::new(rule, without_space(behind)) })
@@ -347,7 +355,7 @@ pub fn threads(text: &[u8]) -> Option<Parsed<'_>> {
         let (first, behind) = word(without_space(rest));
         let is_address = enclosed(first).is_some_and(host::is_hardware_address);
         let module = if is_address { skip_spaces(behind) } else { without_space(rest) };
-        word(skip_spaces(word(module).1)).0.starts_with(b"<")
+        module.starts_with(b"<") || word(skip_spaces(word(module).1)).0.starts_with(b"<")
     };
     let is_small = || program.iter().all(u8::is_ascii_lowercase);
     let is_one = match is_threads {

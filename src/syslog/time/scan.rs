@@ -184,6 +184,7 @@ fn iso(text: &[u8]) -> Option<Scanned<'_>> {
     let exact = as_rfc
         && separator == b'-'
         && between == b'T'
+        && (month_start, day_start) == (5, month_end + 1)
         && clock.plain
         && clock.fraction.len() + 19 + usize::from(!clock.fraction.is_empty()) == clock.end
         && stamp.is_valid();
@@ -587,6 +588,8 @@ impl Stamp<'_> {
             second: self.second,
         }
         .is_valid()
+            // What is written out has no other bytes.
+            && self.fraction.iter().all(u8::is_ascii_digit)
             && match self.zone {
                 Zone::Offset(minutes) => minutes.abs() < NO_OFFSET,
                 _ => true,

@@ -104,10 +104,10 @@ fn ras_log(body: &[u8]) -> Option<Found<'_>> {
 fn adapter(body: &[u8]) -> Option<Found<'_>> {
     let inner = body.strip_prefix(b"[")?;
     let (address, rest) = inner.split_at(memchr::memchr(b']', &inner[..inner.len().min(18)])?);
-    let is_numbered = || matches!(rest, [b']', b'[', a, b, c, b']', b'[', ..] if [a, b, c].iter().all(|byte| byte.is_ascii_digit()));
+    let is_numbered = || rest.starts_with(b"][000][");
     let is_rated = || {
         let (module, level) = word(without_space(&rest[1..]));
-        let is_level = matches!(without_space(level), [b'<', b'0'..=b'9', b'+' | b'a'..=b'z', ..]);
+        let is_level = matches!(without_space(level), [b'<', b'0'..=b'9', b'+', ..]);
         !module.is_empty() && module.iter().all(u8::is_ascii_uppercase) && is_level
     };
     (host::is_hardware_address(address) && (is_numbered() || is_rated()))

@@ -21,14 +21,19 @@ pub(super) fn web_logic(body: &[u8]) -> Option<Found<'_>> {
 /// Db2's diagnostic log: a time with points whose offset is in minutes, `2026-11-24-09.31.07.123456-300`, and a line
 /// `HOSTNAME: name`.
 pub(super) fn db2(body: &[u8]) -> Option<Found<'_>> {
+    /// The farthest zone's.
+    const MAX_OFFSET_MINUTES: i32 = 14 * 60;
     const NAME: &[u8] = b"\nHOSTNAME: ";
     let (time, _) = word(body);
     let at = time.len().checked_sub(4).filter(|&at| at > 19 && matches!(time[at], b'+' | b'-'))?;
+    if time[10] != b'-' || time[13] != b'.' {
+        return None;
+    }
     let (date, offset) = time.split_at(at);
     let minutes = offset[1..]
         .iter()
         .try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i32::from(digit - b'0')))?;
-    let found = scan::scan(date).filter(|found| found.len == date.len())?;
+    let found = scan::scan(date).filter(|found| found.len == date.len() && minutes <= MAX_OFFSET_MINUTES)?;
     let When::Civil(stamp @ Stamp { zone: Zone::Unnamed, .. }) = found.when else { return None };
     let zone = Zone::Offset(if offset[0] == b'-' { -minutes } else { minutes });
     let text = &body[..body.len().min(MAX_BYTES)];
@@ -64,6 +69,11 @@ pub(super) fn policy_server(body: &[u8]) -> Option<Found<'_>> {
             pair.iter().all(u8::is_ascii_digit).then(|| (pair[0] - b'0') * 10 + pair[1] - b'0')
         };
         let year = i32::from(part(6)?) * 100 + i32::from(part(8)?);
+        let is_one =
+            [2, 5, 10, 13, 16, 19].iter().zip(b"//,::,").all(|(&at, sign)| date.get(at) == Some(sign));
+        if !is_one || !(1970..=2199).contains(&year) {
+            return None;
+        }
         let stamp = Stamp {
             year: Some(year),
             month: part(0)?,
@@ -77,31 +87,56 @@ pub(super) fn policy_server(body: &[u8]) -> Option<Found<'_>> {
         };
         stamp.is_valid().then_some(When::Civil(stamp))
     };
-    Some(Found { host: Some(name), when: stamp(date) })
+    Some(Found { host: Some(name), when: Some(stamp(date)?) })
 }
 
-/// Oracle's diagnostic logs: brackets with the time, the component, the severity …, and `[host: name]` among them.
+/// Oracle's diagnostic logs: brackets with the time, the component, the severity …, among them `[host: name]` in front of
+/// an address, a thread or a context. Others' brackets may hold a peer's name.
 pub(super) fn diagnostic(body: &[u8]) -> Option<Found<'_>> {
-    const HOST: &[u8] = b"] [host: ";
-    let text = &body[..body.len().min(MAX_BYTES)];
-    let at = memchr::memmem::find(text, HOST)? + HOST.len();
-    let name = text[at..].split(|&byte| byte == b']').next()?;
-    let first = text.strip_prefix(b"[")?;
-    let when = scan::scan(first).filter(|found| first.get(found.len) == Some(&b']')).map(|found| found.when);
-    Some(Found { host: Some(name), when })
+    /// There are some ten.
+    const MAX_BRACKETS: usize = 16;
+    const BEHIND: [&[u8]; 3] = [b"[nwaddr: ", b"[tid: ", b"[ecid: "];
+    let mut rest = &body[..body.len().min(MAX_BYTES)];
+    let mut when = None;
+    for at in 0..MAX_BRACKETS {
+        let inner = rest.strip_prefix(b"[")?;
+        let (group, behind) = inner.split_at(memchr::memchr(b']', inner)?);
+        rest = behind.strip_prefix(b"] ")?;
+        if at == 0 {
+            when = scan::scan(group).filter(|found| found.len == group.len()).map(|found| found.when);
+        }
+        if let Some(name) = group.strip_prefix(b"host: ") {
+            return BEHIND
+                .iter()
+                .any(|next| rest.starts_with(next))
+                .then_some(Found { host: Some(name), when });
+        }
+    }
+    None
 }
 
 /// The audit trail of SAP HANA, behind its TAG: the time, the service, the machine, the system's id, its number, the
 /// port, between semicolons.
 pub(super) fn hana_audit(body: &[u8]) -> Option<Found<'_>> {
+    const SERVICES: [&[u8]; 8] = [
+        b"indexserver",
+        b"nameserver",
+        b"scriptserver",
+        b"compileserver",
+        b"dpserver",
+        b"xsengine",
+        b"preprocessor",
+        b"webdispatcher",
+    ];
     let text = &body[..body.len().min(MAX_BYTES)];
     let mut columns = Columns::new(text, b';');
     let when = columns.next().and_then(stamp)?;
-    columns.next().filter(|service| service.ends_with(b"server"))?;
+    columns.next().filter(|service| SERVICES.contains(service))?;
     let name = columns.next().filter(|name| host::is_host(name))?;
     let is_system = columns.next()?.len() == 3;
-    let number = columns.next()?;
-    (is_system && leading_digits(number) == number.len())
+    let is_number =
+        |digits: &[u8], least: usize| digits.len() >= least && leading_digits(digits) == digits.len();
+    (is_system && columns.next()?.len() == 2 && is_number(columns.next()?, 5))
         .then_some(Found { host: Some(name), when: Some(when) })
 }
 
@@ -135,7 +170,8 @@ pub(super) fn hardcopy(body: &[u8]) -> Option<Found<'_>> {
         zone: Zone::Unnamed,
         either_order: false,
     };
-    let is_clock = time[2] == b':' && time[5] == b':' && time[8] == b'.';
+    let is_clock =
+        time[2] == b':' && time[5] == b':' && time[8] == b'.' && time[9..11].iter().all(u8::is_ascii_digit);
     (is_clock && stamp.is_valid()).then_some(Found { host: Some(name), when: Some(When::Civil(stamp)) })
 }
 
@@ -161,8 +197,10 @@ pub(super) fn operator(body: &[u8]) -> Option<Found<'_>> {
     let text = &body[..body.len().min(MAX_BYTES)];
     let time = skip_spaces(text.strip_prefix(START)?);
     let when = stamp(time);
-    let user = &time[memchr::memmem::find(time, USER)? + USER.len()..];
-    let line = user.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
-    let node = &line[memchr::memmem::find(line, NODE)? + NODE.len()..];
-    Some(Found { host: Some(word(node).0), when })
+    let node = || {
+        let user = &time[memchr::memmem::find(time, USER)? + USER.len()..];
+        let line = user.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
+        Some(word(&line[memchr::memmem::find(line, NODE)? + NODE.len()..]).0)
+    };
+    Some(Found { host: node(), when })
 }

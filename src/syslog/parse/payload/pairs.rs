@@ -36,8 +36,8 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
             }
             b"start" => begin = stamp(rest),
             b"end" => end = stamp(rest),
-            b"timeStamp" | b"timestamp" => written = stamp(rest),
-            b"deviceTime" => written = written.or_else(|| stamp(rest)),
+            b"timeStamp" => written = stamp(rest),
+            b"deviceTime" | b"timestamp" => written = written.or_else(|| stamp(rest)),
             b"deviceCustomDate1" => custom = stamp(rest),
             b"deviceCustomDate1Label" => detected = word(rest).0 == b"detectionDate",
             _ => {}

@@ -109,7 +109,8 @@ pub(super) fn first_time(text: &[u8]) -> Option<When<'_>> {
 /// Oracle's service processors: `ID = 4dc : Tue Nov 24 09:31:07 2026 : Audit : text`.
 fn behind_id(text: &[u8]) -> Option<When<'_>> {
     let (id, rest) = word(text.strip_prefix(b"ID = ")?);
-    let time = rest.strip_prefix(b" : ").filter(|_| id.iter().all(u8::is_ascii_hexdigit))?;
+    let time =
+        rest.strip_prefix(b" : ").filter(|_| !id.is_empty() && id.iter().all(u8::is_ascii_hexdigit))?;
     let found = scan::scan(time)?;
     time[found.len..].starts_with(b" : ").then_some(found.when)
 }
@@ -127,14 +128,17 @@ fn behind_process(text: &[u8]) -> Option<When<'_>> {
             leading_digits(date) == 8 && date.get(8) == Some(&b':') && leading_digits(&date[9..]) == 6;
         let fraction = date.get(15..).and_then(|rest| rest.strip_prefix(b"."))?;
         let fraction = &fraction[..leading_digits(fraction)];
+        let is_one = is_one && (1..=9).contains(&fraction.len());
         let year = |at: usize| two_digits(date, at).map(i32::from);
         let stamp = without_year(date, [4, 6, 9, 11, 13], fraction).filter(|_| is_one)?;
-        let stamp = Stamp { year: Some(year(0)? * 100 + year(2)?), ..stamp };
+        let year = Some(year(0)? * 100 + year(2)?).filter(|year| (1970..=2199).contains(year))?;
+        let stamp = Stamp { year: Some(year), ..stamp };
         return stamp.is_valid().then_some(When::Civil(stamp));
     }
     let [level @ .., b' '] = text[digits..].strip_prefix(b" ")?.get(..4)? else { return None };
     let time = &text[digits + 5..];
-    let found = scan::scan(time).filter(|_| level.iter().all(u8::is_ascii_uppercase))?;
+    let found = scan::scan(time)
+        .filter(|found| found.form != Form::Epoch && level.iter().all(u8::is_ascii_uppercase))?;
     time[found.len..].starts_with(b" (").then_some(found.when)
 }
 

@@ -33,7 +33,8 @@ impl<'a> Clock<'a> {
         if rest[0] != colon {
             return None;
         }
-        // What C writes with `%2d` has a space for a zero, and goes on with the seconds.
+        // What C writes with `%2d` has a space for a zero, and goes on with the seconds. Behind a minute in full a space and a
+        // digit begin a text.
         let padded = |pair: &[u8]| match pair {
             [b' ', digit @ b'0'..=b'9'] if colon == b':' => Some(u32::from(digit - b'0')),
             _ => number(pair),
@@ -41,12 +42,10 @@ impl<'a> Clock<'a> {
         let is_padded = |pair: &[u8]| pair[0] == b' ';
         let pair = &rest[1..3];
         let minute = padded(pair)? as u8;
-        // Behind an hour and a minute in full a space and a digit begin a text.
-        let is_short_hour = hour_digits == 1 && at >= 3 && text[at - 3..at - 1] == *b"  ";
-        let may_be_padded = is_short_hour || is_padded(pair);
         let (second, end, plain) = match text.get(at + 3) {
             Some(&sign) if sign == colon => {
-                let seconds = text.get(at + 4..at + 6).filter(|pair| may_be_padded || !is_padded(pair))?;
+                let seconds =
+                    text.get(at + 4..at + 6).filter(|seconds| is_padded(pair) || !is_padded(seconds))?;
                 let is_plain = hour_digits == 2 && colon == b':' && !is_padded(pair) && !is_padded(seconds);
                 (padded(seconds)? as u8, at + 6, is_plain)
             }

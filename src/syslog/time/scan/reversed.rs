@@ -47,7 +47,7 @@ fn named(text: &[u8], at: usize) -> Option<Date> {
         let (day, end) = day_of_month(text, at)?;
         let at = spaces(text, end)?;
         let (month, len) = month_name(text.get(at..)?)?;
-        (month, day, at + len, len == 3)
+        (month, day, at + len, len == 3 || is_whole_name(&text[at..at + len]))
     };
     let year = text.get(end..).and_then(|rest| {
         let digits = rest.strip_prefix(b", ").or_else(|| rest.strip_prefix(b" "))?;
@@ -62,6 +62,30 @@ fn named(text: &[u8], at: usize) -> Option<Date> {
     }
     let (year, end) = year.map_or((None, end), |(year, end)| (Some(year), end));
     Some(Date { year, month, day, either_order: false, end })
+}
+
+/// Whether this is the whole name of a month, English or German.
+fn is_whole_name(word: &[u8]) -> bool {
+    const NAMES: [&[u8]; 17] = [
+        b"january",
+        b"february",
+        b"march",
+        b"april",
+        b"june",
+        b"july",
+        b"august",
+        b"september",
+        b"october",
+        b"november",
+        b"december",
+        b"januar",
+        b"februar",
+        b"juni",
+        b"juli",
+        b"oktober",
+        b"dezember",
+    ];
+    NAMES.iter().any(|name| name.eq_ignore_ascii_case(word))
 }
 
 /// `2026-11-05`, `05.11.2026`, `11/05/2026`: the order as in front of a time of day.
