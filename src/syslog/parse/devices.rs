@@ -249,8 +249,9 @@ pub fn glued(text: &[u8]) -> Option<Parsed<'_>> {
 }
 
 /// Whether a router of `DrayTek` wrote this behind its name and a colon, where programs write too: whom it let through
-/// with its hardware address, or what its filter did; anything behind a name that has the series' and a number in it; else, behind a name with a capital and a digit or the one that it is delivered with, whom it let through,
-/// an interface's number and a colon, what a line's modem reports.
+/// with its hardware address, what its filter did, or a tunnel with its profile; anything behind a name that has the
+/// series' and a number in it; else, behind a name with a capital and a digit or the one that it is delivered with, whom
+/// it let through, an interface's number and a colon, what a line's modem reports.
 pub fn is_draytek(name: &[u8], text: &[u8]) -> bool {
     const STARTS: [&[u8]; 3] = [b"Local User: ", b"ADSL_Status:[", b"VDSL_Status:["];
     let is_name = || {

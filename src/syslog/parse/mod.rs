@@ -23,10 +23,9 @@
 //!    for the version and the bar, or the name once more, behind them.
 //! 5. `UniFi`'s descriptor with a MAC address behind a bare name, or in front of a whole header, or a name before VRP's
 //!    mnemonic or a serial number and a timestamp, or a telephone's MAC address ([`devices::undated`]); no TAG is
-//!    followed by one. AIX's `Message
-//!    forwarded from` ([`relay::forwarded`]). A name in front of the timestamp ([`relay::preceded`]), which has no
-//!    colon; in front of brackets or behind a VERSION ([`relay::behind_address`]); a receiver's note in front of PRI
-//!    ([`relay::noted`]).
+//!    followed by one. AIX's `Message forwarded from` ([`relay::forwarded`]). A name in front of the timestamp
+//!    ([`relay::preceded`]), which has no colon; in front of brackets or behind a VERSION ([`relay::behind_address`]); a
+//!    receiver's note in front of PRI ([`relay::noted`]).
 //! 6. `tag`: a TAG without any header ([`tag`]), or with an address before it, or a name between PRI and a TAG with a
 //!    process, a marked severity or a payload, or a microcontroller's TAG ([`untimed::addressed`]), or with a host and
 //!    NILVALUE for the time ([`untimed::without_time`]). A second PRI ([`relay::wrapped`]), or one behind an address
