@@ -57,7 +57,8 @@ fn voice_station(text: &[u8]) -> Option<Parsed<'_>> {
     let (address, rest) = text.split_at_checked(12).filter(|(address, _)| is_mac(address))?;
     PREFIXES.iter().find(|prefix| address[..6].eq_ignore_ascii_case(prefix))?;
     let body = rest.strip_prefix(b"|").or_else(|| rest.strip_prefix(b" "))?;
-    payload::is_phone_time(body).then(|| Parsed { host: Some(address), ..Parsed::new("tag", body) })
+    let when = payload::phone_time(body)?;
+    Some(Parsed { host: Some(address), when, ..Parsed::new("tag", body) })
 }
 
 /// The device's address between colons, behind a time of day without a date and before a severity, as gateways of

@@ -140,9 +140,9 @@ fn documented(body: &[u8]) -> Found<'_> {
     }
 }
 
-/// Whether ten digits and a bar follow that are a phone's time.
-pub fn is_phone_time(text: &[u8]) -> bool {
-    digits_without_year(text).is_some()
+/// The time of a phone, ten digits before a bar.
+pub fn phone_time(text: &[u8]) -> Option<When<'_>> {
+    digits_without_year(text)
 }
 
 /// The computer that `EventReporter` in its older form names behind its TAG.

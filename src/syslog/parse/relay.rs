@@ -112,7 +112,7 @@ pub fn passed_on(text: &[u8]) -> Option<Parsed<'_>> {
 }
 
 /// A header without PRI behind the bare address that a relay received it from: an offset from UTC in its time, a name, and
-/// another date right behind that, or a TAG with a process behind a name with a domain. A client's address and the time of its request
+/// another date right behind that, as `ProxySG`'s log begins with one. A client's address and the time of its request
 /// stand so, too.
 pub fn behind_client(text: &[u8]) -> Option<Parsed<'_>> {
     if !text.first().is_some_and(u8::is_ascii_digit) {
@@ -125,13 +125,9 @@ pub fn behind_client(text: &[u8]) -> Option<Parsed<'_>> {
     }
     let scanned = scan::scan(message).filter(|scanned| scanned.form == Form::Rfc3339)?;
     let inner = relayed(message, Some(address))?;
-    let name = inner.host?;
-    // A user's name may have a point, and a mail's an `@`.
-    let is_name =
-        || memchr::memchr_iter(b'.', name).count() >= 2 && !name.contains(&b'@') && !host::is_address(name);
-    let is_dated = || scan::scan(inner.body).is_some_and(|found| found.form != Form::Epoch);
-    let is_one = is_dated() || inner.proc_id.is_some() && is_name();
-    (is_one && !message[..scanned.len].ends_with(b"Z")).then_some(inner)
+    inner.host?;
+    let is_dated = scan::scan(inner.body).is_some_and(|found| found.form != Form::Epoch);
+    (is_dated && !message[..scanned.len].ends_with(b"Z")).then_some(inner)
 }
 
 /// A header, its host and its TAG, behind the address in brackets that a relay received it from. A client's address

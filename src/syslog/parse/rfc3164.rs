@@ -576,6 +576,13 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     without_host("rfc3164-no-host")
 }
 
+/// Whether a method's name ends the line: `clearReferences`, `<init>`.
+fn is_method(text: &[u8]) -> bool {
+    let line = text.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let is_sign = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'<' | b'>');
+    line.strip_prefix(b" ").is_some_and(|name| !name.is_empty() && name.iter().all(is_sign))
+}
+
 /// Whether ESX' observations follow their daemon's name, a time, the microseconds since it started and an event in
 /// brackets: `vobd: Nov 24 09:31:07.118: 3720113472913us: [esx.problem…`.
 fn is_observation(behind: &[u8]) -> bool {
@@ -586,8 +593,8 @@ fn is_observation(behind: &[u8]) -> bool {
     digits > 0 && micros[digits..].starts_with(b"us: [")
 }
 
-/// Whether the whole name of a class of Java and a method's stand here, two names in small letters at least and one with a
-/// capital, or four hexadecimal digits and the kind of a name server's record.
+/// Whether the whole name of a class of Java (two names in small letters at least, and one with a capital) and a method's
+/// are the rest of the line, or a thread's hexadecimal number, a kind and an address of a name server's record.
 fn is_of_program(text: &[u8]) -> bool {
     let (name, behind) = word(text);
     let mut parts = name.rsplit(|&byte| byte == b'.');
@@ -600,10 +607,12 @@ fn is_of_program(text: &[u8]) -> bool {
         && class.iter().any(u8::is_ascii_lowercase)
         && parts.clone().count() >= 2
         && parts.all(is_package)
-        && tag::scan(skip_spaces(behind)).is_none();
-    let is_record = behind.starts_with(b" PACKET ")
-        && (3..=5).contains(&name.len())
-        && name.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
+        && is_method(behind);
+    let is_hexadecimal = |word: &[u8]| word.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
+    let is_address = |word: &[u8]| word.len() >= 8 && is_hexadecimal(word);
+    let is_record = (3..=5).contains(&name.len())
+        && is_hexadecimal(name)
+        && behind.strip_prefix(b" PACKET ").is_some_and(|rest| is_address(word(skip_spaces(rest)).0));
     is_class || is_record
 }
 

@@ -355,7 +355,8 @@ pub fn threads(text: &[u8]) -> Option<Parsed<'_>> {
         let (first, behind) = word(without_space(rest));
         let is_address = enclosed(first).is_some_and(host::is_hardware_address);
         let module = if is_address { skip_spaces(behind) } else { without_space(rest) };
-        module.starts_with(b"<") || word(skip_spaces(word(module).1)).0.starts_with(b"<")
+        matches!(module, [b'<', b'0'..=b'9', b'+', ..])
+            || word(skip_spaces(word(module).1)).0.starts_with(b"<")
     };
     let is_small = || program.iter().all(u8::is_ascii_lowercase);
     let is_one = match is_threads {

@@ -95,7 +95,7 @@ pub(super) fn policy_server(body: &[u8]) -> Option<Found<'_>> {
 pub(super) fn diagnostic(body: &[u8]) -> Option<Found<'_>> {
     /// There are some ten.
     const MAX_BRACKETS: usize = 16;
-    const BEHIND: [&[u8]; 3] = [b"[nwaddr: ", b"[tid: ", b"[ecid: "];
+    const BEHIND: [&[u8]; 4] = [b"[nwaddr: ", b"[pid: ", b"[tid: ", b"[ecid: "];
     let mut rest = &body[..body.len().min(MAX_BYTES)];
     let mut when = None;
     for at in 0..MAX_BRACKETS {
@@ -118,7 +118,10 @@ pub(super) fn diagnostic(body: &[u8]) -> Option<Found<'_>> {
 /// The audit trail of SAP HANA, behind its TAG: the time, the service, the machine, the system's id, its number, the
 /// port, between semicolons.
 pub(super) fn hana_audit(body: &[u8]) -> Option<Found<'_>> {
-    const SERVICES: [&[u8]; 8] = [
+    const SERVICES: [&[u8]; 11] = [
+        b"diserver",
+        b"statisticsserver",
+        b"esserver",
         b"indexserver",
         b"nameserver",
         b"scriptserver",

@@ -13,7 +13,7 @@ use crate::syslog::time::{Stamp, When, Zone};
 /// have, or a date of the product's own that it calls that of detection; some write the full names of the dictionary.
 pub(super) fn cef(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
-    let [mut begin, mut end, mut written, mut custom] = [None; 4];
+    let [mut begin, mut end, mut written, mut said, mut custom] = [None; 5];
     let is_broker = body.splitn(3, |&byte| byte == b'|').nth(1) == Some(b"MCAS");
     let mut detected = false;
     let mut address = None;
@@ -37,14 +37,15 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
             b"start" => begin = stamp(rest),
             b"end" => end = stamp(rest),
             b"timeStamp" => written = stamp(rest),
-            b"deviceTime" | b"timestamp" => written = written.or_else(|| stamp(rest)),
+            b"deviceTime" => written = written.or_else(|| stamp(rest)),
+            b"timestamp" => said = stamp(rest),
             b"deviceCustomDate1" => custom = stamp(rest),
             b"deviceCustomDate1Label" => detected = word(rest).0 == b"detectionDate",
             _ => {}
         }
     }
     found.host = found.host.or(address);
-    found.when = found.when.or(begin).or(end).or(written).or(custom.filter(|_| detected));
+    found.when = found.when.or(begin).or(end).or(written).or(said).or(custom.filter(|_| detected));
     found
 }
 

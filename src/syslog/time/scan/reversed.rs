@@ -64,28 +64,61 @@ fn named(text: &[u8], at: usize) -> Option<Date> {
     Some(Date { year, month, day, either_order: false, end })
 }
 
-/// Whether this is the whole name of a month, English or German.
+/// Whether a word that begins like a month's name is one: abbreviated with a point, with an accent, or whole.
 fn is_whole_name(word: &[u8]) -> bool {
-    const NAMES: [&[u8]; 17] = [
-        b"january",
-        b"february",
-        b"march",
-        b"april",
-        b"june",
-        b"july",
-        b"august",
-        b"september",
-        b"october",
-        b"november",
-        b"december",
-        b"januar",
-        b"februar",
-        b"juni",
-        b"juli",
-        b"oktober",
-        b"dezember",
+    const NAMES: [&str; 48] = [
+        "january",
+        "januar",
+        "januari",
+        "janvier",
+        "janeiro",
+        "gennaio",
+        "enero",
+        "february",
+        "februar",
+        "februari",
+        "fevereiro",
+        "febbraio",
+        "febrero",
+        "march",
+        "mars",
+        "marzo",
+        "maart",
+        "april",
+        "avril",
+        "abril",
+        "aprile",
+        "maggio",
+        "mayo",
+        "maio",
+        "june",
+        "juni",
+        "juin",
+        "junio",
+        "giugno",
+        "july",
+        "juli",
+        "juillet",
+        "julio",
+        "luglio",
+        "august",
+        "agosto",
+        "september",
+        "sept",
+        "septembre",
+        "septiembre",
+        "october",
+        "oktober",
+        "octobre",
+        "november",
+        "novembre",
+        "december",
+        "dezember",
+        "dicembre",
     ];
-    NAMES.iter().any(|name| name.eq_ignore_ascii_case(word))
+    word.ends_with(b".")
+        || !word.is_ascii()
+        || NAMES.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(word))
 }
 
 /// `2026-11-05`, `05.11.2026`, `11/05/2026`: the order as in front of a time of day.
