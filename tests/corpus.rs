@@ -177,8 +177,8 @@ fn with_host(example: &Example) -> Vec<Example> {
         "tag" => true,
         "json" => example.raw.contains(">- "),
         "key-value" => example.raw.contains(" msg=audit("),
-        // Where ZTE's board would stand it is the board's.
-        "raw" => example.raw.contains(" sent by "),
+        // Where ZTE's board would stand alone it is the board's.
+        "raw" => example.raw.contains(&format!(" sent by {host} %")),
         _ => false,
     };
     let short = if bare { "gw-3" } else { "gw" };

@@ -462,6 +462,62 @@ fn is_action(word: &[u8]) -> bool {
     ACTIONS.contains(&word)
 }
 
+/// Whether the whole name of a class of Java (two names in small letters at least, and one with a capital) and a method's
+/// are the rest of the line, or a thread's hexadecimal number, a kind and an address of a name server's record.
+pub fn is_of_program(text: &[u8]) -> bool {
+    let (name, behind) = word(text);
+    let mut parts = name.rsplit(|&byte| byte == b'.');
+    let class = parts.next().unwrap_or_default();
+    let is_package = |part: &[u8]| {
+        part.first().is_some_and(u8::is_ascii_lowercase)
+            && part.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
+    };
+    let is_class = class.first().is_some_and(u8::is_ascii_uppercase)
+        && class.iter().any(u8::is_ascii_lowercase)
+        && parts.clone().count() >= 2
+        && parts.all(is_package)
+        && is_method(behind);
+    let is_hexadecimal = |word: &[u8]| word.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
+    let is_address = |word: &[u8]| word.len() >= 8 && is_hexadecimal(word);
+    let is_record = (3..=5).contains(&name.len())
+        && is_hexadecimal(name)
+        && behind.strip_prefix(b" PACKET ").is_some_and(|rest| is_address(word(skip_spaces(rest)).0));
+    is_class || is_record
+}
+
+/// Whether a method's name ends the line: `clearReferences`, `<init>`.
+fn is_method(text: &[u8]) -> bool {
+    let line = text.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let is_sign = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'<' | b'>');
+    line.strip_prefix(b" ").is_some_and(|name| !name.is_empty() && name.iter().all(is_sign))
+}
+
+/// Whether ESX' observations follow their daemon's name, a time, the microseconds since it started and an event in
+/// brackets: `vobd: Nov 24 09:31:07.118: 3720113472913us: [esx.problem…`.
+pub fn is_observation(behind: &[u8]) -> bool {
+    let time = skip_spaces(behind);
+    let Some(found) = scan::scan(time) else { return false };
+    let Some(micros) = time[found.len..].strip_prefix(b": ") else { return false };
+    let digits = leading_digits(micros);
+    digits > 0 && micros[digits..].starts_with(b"us: [")
+}
+
+/// Without what IRIX puts in front of the host, a digit for the severity, a letter for the facility and a colon, where the
+/// kernel's TAG or one with a process follows: `4A:name unix: text`.
+pub fn without_rank(text: &[u8]) -> &[u8] {
+    let [b'0'..=b'7', b'A'..=b'Z', b':', rest @ ..] = text else { return text };
+    let (name, behind) = word(rest);
+    let is_address = || host::is_address(word(text).0) || host::is_hardware_address(word(text).0);
+    let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
+    let is_program = |tag: Tag<'_>| tag.colon && (tag.app == b"unix" || tag.proc_id.is_some_and(is_number));
+    let is_one = host::is_host(name)
+        && !name.iter().all(u8::is_ascii_digit)
+        && !is_level_in_capitals(name)
+        && tag::scan(skip_spaces(behind)).is_some_and(is_program)
+        && !is_address();
+    if is_one { rest } else { text }
+}
+
 /// Whether this is a name of z/OS: up to eight capital letters and digits.
 fn is_of_zos(name: &[u8]) -> bool {
     (1..=8).contains(&name.len())
