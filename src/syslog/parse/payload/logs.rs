@@ -2,6 +2,7 @@
 //! its manual documents.
 
 use super::csv::Columns;
+use super::times::two_digits;
 use super::{Found, stamp};
 use crate::syslog::parse::{host, leading_digits, skip_spaces, word};
 use crate::syslog::time::scan;
@@ -64,10 +65,7 @@ pub(super) fn policy_server(body: &[u8]) -> Option<Found<'_>> {
     let date = rest.strip_prefix(b"\",\"IAS\",")?;
     // Date and time of day have a column each.
     let stamp = |date: &[u8]| {
-        let part = |at: usize| {
-            let pair = date.get(at..at + 2)?;
-            pair.iter().all(u8::is_ascii_digit).then(|| (pair[0] - b'0') * 10 + pair[1] - b'0')
-        };
+        let part = |at: usize| two_digits(date, at);
         let year = i32::from(part(6)?) * 100 + i32::from(part(8)?);
         let is_one =
             [2, 5, 10, 13, 16, 19].iter().zip(b"//,::,").all(|(&at, sign)| date.get(at) == Some(sign));
@@ -155,10 +153,7 @@ pub(super) fn hardcopy(body: &[u8]) -> Option<Found<'_>> {
         && host::is_host(name)
         && date.iter().all(u8::is_ascii_digit);
     let time = time.strip_prefix(b" ").filter(|time| is_one && time.len() > 11 && time[11] == b' ')?;
-    let part = |at: usize| {
-        let pair = &time[at..at + 2];
-        pair.iter().all(u8::is_ascii_digit).then(|| (pair[0] - b'0') * 10 + pair[1] - b'0')
-    };
+    let part = |at: usize| two_digits(time, at);
     let digits = |range: &[u8]| range.iter().fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0'));
     let year = 2000 + digits(&date[..2]);
     let (month, day) = day_of_year(year, digits(&date[2..]))?;
