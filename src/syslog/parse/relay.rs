@@ -216,8 +216,8 @@ pub fn preceded(text: &[u8]) -> Option<Parsed<'_>> {
 }
 
 /// A name or an address in front of a timestamp behind a VERSION that is not RFC 5424's; or an address in front of a
-/// timestamp in brackets, with the facility in capitals in another pair of them, or behind a processor's name. With other words behind its brackets a
-/// line is a request's, whose client the address is.
+/// timestamp in brackets, with the facility in capitals in another pair of them, or behind a processor's name. With other
+/// words behind its brackets a line is a request's, whose client the address is.
 pub fn behind_address(text: &[u8]) -> Option<Parsed<'_>> {
     /// The longest timestamp between brackets.
     const MAX_TIME_BYTES: usize = 64;

@@ -277,7 +277,8 @@ pub fn protection_manager<'a>(text: &'a [u8], rule: &'static str) -> Option<Pars
     Some(parsed)
 }
 
-/// Telephone adapters and phones of Grandstream: the model, the hardware address and the version, `HT502 [address] [1.0.16.2] text`.
+/// Telephone adapters and phones of Grandstream: the model, the hardware address and the version,
+/// `HT502 [address] [1.0.16.2] text`.
 pub fn telephone_adapter<'a>(model: &[u8], behind: &'a [u8], rule: &'static str) -> Option<Parsed<'a>> {
     const SERIES: [&[u8]; 9] = [b"BT", b"DP", b"GRP", b"GXP", b"GXV", b"GXW", b"HT", b"UCM", b"WP"];
     let (address, rest) = word(behind.strip_prefix(b" ")?);

@@ -56,7 +56,7 @@ fn named(text: &[u8], at: usize) -> Option<Date> {
         let end = end + rest.len() - digits.len() + 4;
         is_year.then(|| plausible_year(&digits[..4])).flatten().map(|year| (year, end))
     });
-    // A longer word that begins so is a month's name only in front of a year: `08 mailhub` is none.
+    // A longer word that begins so, and is no month's name, is one only in front of a year: `08 mailhub` has none.
     if year.is_none() && !is_short {
         return None;
     }
