@@ -44,7 +44,7 @@ pub(super) fn behind_host<'a>(
     // NetScaler's own time behind its daemon's, which has no year.
     if text.get(10) == Some(&b':')
         && let Some(scanned) = scan::scan(text)
-        && memchr::memmem::find(word(skip_spaces(&text[scanned.len..])).0, b"-PPE-").is_some()
+        && is_packet_engine(word(skip_spaces(&text[scanned.len..])).0)
     {
         parsed.when = scanned.when;
         return parsed;
@@ -179,6 +179,11 @@ pub(super) fn is_own_tag(name: &[u8], behind: &[u8]) -> bool {
     let is_number = |process: &[u8]| process.iter().all(u8::is_ascii_digit);
     let tag = tag::scan(skip_spaces(behind));
     name != b"kernel" && tag.is_some_and(|tag| tag.colon && tag.proc_id.is_some_and(is_number))
+}
+
+/// `NetScaler`'s packet engine, with the number of its node in front or without: `0-PPE-1`, `PPE-0`.
+pub(super) fn is_packet_engine(word: &[u8]) -> bool {
+    word.starts_with(b"PPE-") || memchr::memmem::find(word, b"-PPE-").is_some()
 }
 
 /// Whether a mnemonic, Comware's `%%10…` or a TAG with a process begins here: each has a host in front of it.

@@ -339,6 +339,34 @@ pub fn is_model(name: &[u8]) -> bool {
         && !is_message()
 }
 
+/// A time without a zone, with that of the device's own clock, which says the same hour and minute at the beginning of
+/// the text: ONTAP's audit behind three numbers of hexadecimal digits, Hitachi's behind three columns.
+#[cold]
+pub fn with_own_zone<'a>(when: When<'a>, text: &'a [u8]) -> When<'a> {
+    let own = if let Some(columns) = text.strip_prefix(b"CELFSS,") {
+        columns.splitn(3, |&byte| byte == b',').nth(2)
+    } else {
+        let (serial, rest) = word(text);
+        let (sequence, rest) = word(without_space(rest));
+        let is_number = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_hexdigit);
+        let is_record = serial.split(|&byte| byte == b'.').all(is_number) && is_number(sequence);
+        is_record.then(|| without_space(rest))
+    };
+    let When::Civil(stamp @ Stamp { zone: Zone::Unnamed, .. }) = when else { return when };
+    let read = [stamp.month, stamp.day, stamp.hour, stamp.minute];
+    match own.and_then(scan::scan).map(|found| found.when) {
+        Some(When::Civil(own)) if read == [own.month, own.day, own.hour, own.minute] => {
+            When::Civil(Stamp { zone: own.zone, ..stamp })
+        }
+        Some(own @ When::Rfc3339(text))
+            if [5, 8, 11, 14].map(|at| payload::two_digits(text, at)) == read.map(Some) =>
+        {
+            own
+        }
+        _ => when,
+    }
+}
+
 /// A time without a year and a zone, with both from the text: phones of Avaya write offset, year, milliseconds and more
 /// behind the TAG, `+02:00 2026 795 1 .TEL | text`.
 #[cold]

@@ -109,7 +109,7 @@ fn is_no_number(name: &[u8]) -> bool {
 }
 
 /// The name in the object that Logstash puts in the place of a host of the Elastic Common Schema: `{"name":"web-1"}`,
-/// `{"name":"web-1","ip":["192.0.2.7"]}`.
+/// `{"name":"web-1","ip":["192.0.2.7"]}`, or as Java writes it `{name=web-1}`.
 pub fn of_object(word: &[u8]) -> Option<&[u8]> {
     /// What the schema has of a host besides its name and its id.
     const MEMBERS: [&[u8]; 6] = [
@@ -122,6 +122,9 @@ pub fn of_object(word: &[u8]) -> Option<&[u8]> {
     ];
     /// What loggers have, whose objects begin with their own name.
     const OF_LOGGERS: [&[u8]; 2] = [b"\"pid\":", b"\"level\":"];
+    if let Some(name) = word.strip_prefix(b"{name=").and_then(|rest| rest.strip_suffix(b"}")) {
+        return Some(name).filter(|name| is_host(name));
+    }
     let members = word.strip_prefix(br#"{"name":""#)?.strip_suffix(b"}")?;
     let (name, rest) = members.split_at(memchr::memchr(b'"', members)?);
     let has = |member: &&[u8]| memchr::memmem::find(rest, member).is_some();

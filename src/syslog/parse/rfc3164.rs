@@ -20,8 +20,8 @@
 //! | `unifi` | a descriptor of model and MAC address between host and TAG |
 
 use super::content::{
-    behind_host, is_before_tag, is_mnemonic_or_process, is_of_text, is_own_tag, is_own_word, is_request,
-    is_restart, is_type_of_record, set_tag,
+    behind_host, is_before_tag, is_mnemonic_or_process, is_of_text, is_own_tag, is_own_word,
+    is_packet_engine, is_request, is_restart, is_type_of_record, set_tag,
 };
 use super::level::{
     behind_two_words, is_level, is_level_in_capitals, is_selector_of_any_case, without_level,
@@ -428,7 +428,7 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
         return parsed;
     }
     // `NetScaler` without a name: a packet engine stands where the host does.
-    if memchr::memmem::find(first, b"-PPE-").is_some() && behind.starts_with(b" : ") {
+    if is_packet_engine(first) && behind.starts_with(b" : ") {
         return without_host("rfc3164-no-host");
     }
     // JunosE's category and where it happened, a router and an address.

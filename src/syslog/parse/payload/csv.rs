@@ -195,8 +195,15 @@ pub(super) fn audit(body: &[u8]) -> Option<Found<'_>> {
     let mut columns = Columns::new(columns, b',').map(<[u8]>::trim_ascii_start);
     let when = columns.next().and_then(stamp)?;
     columns.next().and_then(enclosed)?;
-    let switch = columns.nth(3).filter(|column| column.starts_with(b"ad_"))?;
-    Some(Found { host: switch.split(|&byte| byte == b'/').nth(1), when: Some(when) })
+    let mut switch = columns.nth(3)?.splitn(3, |&byte| byte == b'/');
+    let domain = switch.next().filter(|domain| domain.starts_with(b"ad_") || *domain == b"None")?;
+    let name = switch.next().filter(|_| domain != b"None" || switch.next().is_some_and(is_fabric))?;
+    Some(Found { host: Some(name), when: Some(when) })
+}
+
+/// `FID 128`.
+fn is_fabric(text: &[u8]) -> bool {
+    text.strip_prefix(b"FID ").is_some_and(is_number)
 }
 
 /// `TippingPoint`'s sensors: what was done, the format's version, the time, the device's name and address with a slash

@@ -5,7 +5,7 @@ use super::names::{Names, name_of};
 use super::times::{is_label, is_time};
 use super::{Found, stamp};
 use crate::syslog::parse::level::is_level_in_capitals;
-use crate::syslog::parse::{host, skip_spaces, word};
+use crate::syslog::parse::{host, leading_digits, skip_spaces, word};
 use crate::syslog::time::scan::{self, Form};
 use crate::syslog::time::{Stamp, When, Zone};
 
@@ -32,6 +32,7 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
             // Check Point's gateway, where `dvc` is not mapped.
             b"origin" => address = address.or(Some(word(rest).0).filter(|value| host::is_address(value))),
             b"rt" | b"deviceReceiptTime" => {
+                let rest = rest.strip_prefix(b"\"").unwrap_or(rest);
                 found.when = stamp(rest.strip_prefix(b"#arcsightDate(").unwrap_or(rest));
             }
             b"start" => begin = stamp(rest),
@@ -83,6 +84,10 @@ pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
             // CEF's, which some put in where LEEF's own is missing.
             b"rt" => receipt = stamp(rest),
             b"origin" if vendor == b"Check Point" => {
+                sensor = sensor.or(Some(value(rest)).filter(|value| host::is_address(value)));
+            }
+            // Forcepoint's engine, which has a name of several words or an address.
+            b"sender" if vendor == b"FORCEPOINT" => {
                 sensor = sensor.or(Some(value(rest)).filter(|value| host::is_address(value)));
             }
             b"sensor" if product == b"Dragon" => sensor = sensor.or_else(|| name_of(value(rest))),
@@ -170,7 +175,7 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut date, mut time, mut zone] = [None; 3];
     let [mut whole, mut later] = [None; 2];
-    let [mut firewall, mut rated] = [false; 2];
+    let [mut firewall, mut rated, mut modelled] = [false; 3];
     let [mut node, mut engine, mut wall, mut sandbox] = [None; 4];
     let mut names = Names::default();
     let bars = body[..body.len().min(64)].contains(&b'|');
@@ -178,11 +183,13 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     while let Some((key, value)) = pairs.next() {
         match key {
             b"NodeId" => engine = engine.or(Some(value).filter(|id| host::is_address(id))),
+            b"device_name" if is_model(value) => modelled = true,
             b"devname" | b"device_name" | b"dname" => found.host = found.host.or_else(|| name_of(value)),
             // FortiSandbox has its serial number behind its name; FortiClient's name is a client's.
             b"devhost" => sandbox = name_of(value),
             b"devid" if value.starts_with(b"FSA") => found.host = found.host.or(sandbox),
-            b"id" => firewall |= value == b"firewall",
+            // Arkoon puts its log's name in front, with spaces or without.
+            b"id" | b"AKLOG-id" => firewall |= value == b"firewall",
             b"pri" | b"PRI" => rated = true,
             b"sn" | b"startime" => firewall = true,
             b"hostname" | b"orig" | b"ManagerName" if bars => {
@@ -224,8 +231,8 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     if body.starts_with(b"Timestamp=") {
         found.host = found.host.or(engine);
     }
-    // SFW is what all of Sophos' gateways are called as they are delivered; other names beside it are not theirs.
-    found.host = found.host.or(names.host()).filter(|name| *name != b"SFW");
+    // Other names beside a gateway's model are not its own.
+    found.host = found.host.or_else(|| names.host().filter(|_| !modelled));
     // FortiAnalyzer's `timestamp` is the device's time of day taken for UTC; date and time have their zone beside them.
     if let (Some(date), Some(time), Some(_)) = (date, time, zone) {
         found.when = date_and_time(date, time, zone).or(found.when);
@@ -239,6 +246,20 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     });
     found.when = found.when.or(later);
     found
+}
+
+/// Whether gateways of Sophos and Cyberoam say their model there, or the name that all of them are delivered with: `SFW`,
+/// `XG135`, `CR50iNG`, `SFVUNL`.
+fn is_model(name: &[u8]) -> bool {
+    const SERIES: [&[u8]; 4] = [b"XGS", b"XG", b"SG", b"CR"];
+    let is_numbered = |rest: &[u8]| {
+        let digits = leading_digits(rest);
+        let variant = &rest[digits..];
+        digits >= 2 && variant.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'-')
+    };
+    name == b"SFW"
+        || name.starts_with(b"SFV")
+        || SERIES.iter().any(|series| name.strip_prefix(*series).is_some_and(is_numbered))
 }
 
 /// Whether pairs begin with the date and the time of day that a device puts in front of its own.

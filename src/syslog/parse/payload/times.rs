@@ -450,7 +450,7 @@ fn without_year<'a>(text: &[u8], places: [usize; 5], fraction: &'a [u8]) -> Opti
 }
 
 /// The number in two digits at `at`.
-pub(super) fn two_digits(text: &[u8], at: usize) -> Option<u8> {
+pub fn two_digits(text: &[u8], at: usize) -> Option<u8> {
     text.get(at..at + 2)?
         .iter()
         .try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + (byte - b'0')))
