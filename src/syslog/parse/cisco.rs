@@ -239,10 +239,14 @@ fn session(element: &[u8]) -> Option<&[u8]> {
     host::without_port(value)
 }
 
-/// A sequence number and its colon, with a space or a timestamp's first letter or mark behind it; says what follows.
+/// A sequence number and its colon, with a space or a timestamp's first letter or mark behind it; says what follows. A
+/// relay that took it for a program puts a number in brackets behind it.
 fn sequence(text: &[u8]) -> Option<&[u8]> {
     let digits = leading_digits(text);
-    let rest = text[digits..].strip_prefix(b":").filter(|rest| match rest.first() {
+    let behind = &text[digits..];
+    let bracketed =
+        behind.strip_prefix(b"[").and_then(|inner| inner[leading_digits(inner)..].strip_prefix(b"]"));
+    let rest = bracketed.unwrap_or(behind).strip_prefix(b":").filter(|rest| match rest.first() {
         Some(b' ') => true,
         Some(b'*' | b'.' | b'A'..=b'Z') => moment(rest, &mut Prefix::default()).is_some(),
         _ => false,

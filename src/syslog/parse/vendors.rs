@@ -330,8 +330,16 @@ pub fn before_serial_number(text: &[u8], form: Form) -> Option<Parsed<'_>> {
         |len: usize, least: usize| len >= least && matches!(rest[len..], [b';', ..] | [b'\x1e', b';', ..]);
     // Without the separator a name of several words is a text.
     let is_probe = || is_serial(hexadecimal, 20) && (name.len() < end || !name.contains(&b' '));
-    (is_name && (is_serial(digits, 10) || is_probe()))
-        .then(|| Parsed { host: Some(name), ..Parsed::new(rule_of(form), rest) })
+    if !(is_name && (is_serial(digits, 10) || is_probe())) {
+        return None;
+    }
+    // The probes' own name, where nobody gave them another.
+    if name == b"RIIL" {
+        let mut parsed = Parsed::new("rfc3164-no-host", text);
+        parsed.set_tag(Tag { text: name, app: name, proc_id: None, body: rest, colon: false });
+        return Some(parsed);
+    }
+    Some(Parsed { host: Some(name), ..Parsed::new(rule_of(form), rest) })
 }
 
 /// A space between a program and its brackets: `[process:thread]:` of Yealink's phones, or `[process]:` before a level
