@@ -53,7 +53,12 @@ pub fn prefixed(text: &[u8]) -> Option<Parsed<'_>> {
 /// Reads a device's own header behind the timestamp and host of a relay. The device's name and time are nearer to the
 /// event.
 pub fn relayed<'a>(outer: &Parsed<'a>, text: &'a [u8]) -> Option<Parsed<'a>> {
-    let inner = header(text, Place::BehindHost)?;
+    // A mnemonic makes it Cisco's then; programs have other texts.
+    let is_cisco = |inner: &Parsed<'_>| inner.tag.is_some_and(|tag| tag.starts_with(b"%"));
+    let inner = match behind_process(text) {
+        Some(rest) => header(rest, Place::BehindHost).filter(is_cisco)?,
+        None => header(text, Place::BehindHost)?,
+    };
     // EOS names the agent before the sequence number; a device's own name stands behind a relay's address.
     let is_agent = |name: &[u8]| name[0].is_ascii_uppercase() && name.iter().all(u8::is_ascii_alphabetic);
     let own =
@@ -239,18 +244,22 @@ fn session(element: &[u8]) -> Option<&[u8]> {
     host::without_port(value)
 }
 
-/// A sequence number and its colon, with a space or a timestamp's first letter or mark behind it; says what follows. A
-/// relay that took it for a program puts a number in brackets behind it.
+/// A sequence number and its colon, with a space or a timestamp's first letter or mark behind it; says what follows.
 fn sequence(text: &[u8]) -> Option<&[u8]> {
     let digits = leading_digits(text);
-    let behind = &text[digits..];
-    let bracketed =
-        behind.strip_prefix(b"[").and_then(|inner| inner[leading_digits(inner)..].strip_prefix(b"]"));
-    let rest = bracketed.unwrap_or(behind).strip_prefix(b":").filter(|rest| match rest.first() {
+    let rest = text[digits..].strip_prefix(b":").filter(|rest| match rest.first() {
         Some(b' ') => true,
         Some(b'*' | b'.' | b'A'..=b'Z') => moment(rest, &mut Prefix::default()).is_some(),
         _ => false,
     })?;
+    (1..=MAX_SEQUENCE_DIGITS).contains(&digits).then_some(rest)
+}
+
+/// What follows a sequence number that a relay took for a program, with a process of its own behind it: `30128311[4]: `.
+fn behind_process(text: &[u8]) -> Option<&[u8]> {
+    let digits = leading_digits(text);
+    let process = text[digits..].strip_prefix(b"[")?;
+    let rest = process[leading_digits(process)..].strip_prefix(b"]: ")?;
     (1..=MAX_SEQUENCE_DIGITS).contains(&digits).then_some(rest)
 }
 

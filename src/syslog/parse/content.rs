@@ -183,7 +183,9 @@ pub(super) fn is_own_tag(name: &[u8], behind: &[u8]) -> bool {
 
 /// `NetScaler`'s packet engine, with the number of its node in front or without: `0-PPE-1`, `PPE-0`.
 pub(super) fn is_packet_engine(word: &[u8]) -> bool {
-    word.starts_with(b"PPE-") || memchr::memmem::find(word, b"-PPE-").is_some()
+    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let engine = word[leading_digits(word)..].strip_prefix(b"-").unwrap_or(word);
+    engine.strip_prefix(b"PPE-").is_some_and(is_number)
 }
 
 /// Whether a mnemonic, Comware's `%%10…` or a TAG with a process begins here: each has a host in front of it.

@@ -7,7 +7,7 @@ use super::rfc3164::{Place, header};
 use super::tag::Tag;
 use super::{Parsed, host, payload, skip_spaces, tag, vendors, without_space, word};
 use crate::syslog::time::scan::{self, Form, Scanned};
-use crate::syslog::time::{Stamp, When, Zone};
+use crate::syslog::time::{Civil, Stamp, When, Zone};
 
 /// What few products send without a timestamp: an endpoint manager's name behind its program's, telephones' hardware
 /// addresses; `UniFi`'s descriptor and a TAG, with a host in front of them or without; or the descriptor of a switch,
@@ -339,30 +339,45 @@ pub fn is_model(name: &[u8]) -> bool {
         && !is_message()
 }
 
-/// A time without a zone, with that of the device's own clock, which says the same hour and minute at the beginning of
-/// the text: ONTAP's audit behind three numbers of hexadecimal digits, Hitachi's behind three columns.
+/// A time without a zone, with the zone and the year of the device's own clock, which the text begins with and which shows
+/// the same but for a lag: ONTAP's audit, Hitachi's behind two columns.
 #[cold]
 pub fn with_own_zone<'a>(when: When<'a>, text: &'a [u8]) -> When<'a> {
+    /// What the log daemon may lag behind; the zones in use are a quarter of an hour apart at least.
+    const MAX_LAG_SECONDS: i64 = 300;
+    let When::Civil(stamp @ Stamp { zone: Zone::Unnamed, .. }) = when else { return when };
     let own = if let Some(columns) = text.strip_prefix(b"CELFSS,") {
         columns.splitn(3, |&byte| byte == b',').nth(2)
     } else {
-        let (serial, rest) = word(text);
-        let (sequence, rest) = word(without_space(rest));
-        let is_number = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_hexdigit);
-        let is_record = serial.split(|&byte| byte == b'.').all(is_number) && is_number(sequence);
-        is_record.then(|| without_space(rest))
+        let behind_word = |text: &'a [u8]| skip_spaces(word(text).1);
+        is_ontap_audit(text).then(|| behind_word(behind_word(text)))
     };
-    let When::Civil(stamp @ Stamp { zone: Zone::Unnamed, .. }) = when else { return when };
-    let read = [stamp.month, stamp.day, stamp.hour, stamp.minute];
-    match own.and_then(scan::scan).map(|found| found.when) {
-        Some(When::Civil(own)) if read == [own.month, own.day, own.hour, own.minute] => {
-            When::Civil(Stamp { zone: own.zone, ..stamp })
-        }
-        Some(own @ When::Rfc3339(text))
-            if [5, 8, 11, 14].map(|at| payload::two_digits(text, at)) == read.map(Some) =>
-        {
-            own
-        }
+    let own = match own.and_then(scan::scan).map(|found| found.when) {
+        Some(When::Civil(own)) => own,
+        Some(When::Rfc3339(text)) => match payload::of_rfc3339(text) {
+            Some(own) => own,
+            None => return when,
+        },
+        _ => return when,
+    };
+    let Some(own_year) = own.year else { return when };
+    let is_near = |year: &i32| {
+        let at = |stamp: &Stamp<'_>, year: i32| Civil {
+            year,
+            month: stamp.month,
+            day: stamp.day,
+            hour: stamp.hour,
+            minute: stamp.minute,
+            second: stamp.second,
+        };
+        let (read, own) = (at(&stamp, *year), at(&own, own_year));
+        read.is_valid() && own.is_valid() && (read.seconds() - own.seconds()).abs() <= MAX_LAG_SECONDS
+    };
+    // At New Year one of them may show the other one.
+    let years = [own_year, own_year - 1, own_year + 1];
+    let year = years.into_iter().find(|year| stamp.year.is_none_or(|read| read == *year) && is_near(year));
+    match year.map(|year| Stamp { year: Some(year), zone: own.zone, ..stamp }) {
+        Some(stamp) if stamp.is_valid() => When::Civil(stamp),
         _ => when,
     }
 }

@@ -151,7 +151,7 @@ pub fn parse(raw: &[u8]) -> Parsed<'_> {
         Some(b'C') if parsed.body.starts_with(b"CELFSS,") => {
             parsed.when = devices::with_own_zone(parsed.when, parsed.body);
         }
-        Some(b'0'..=b'9' | b'a'..=b'f') if parsed.body.get(8) == Some(&b'.') => {
+        Some(b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') if parsed.body.get(8) == Some(&b'.') => {
             parsed.when = devices::with_own_zone(parsed.when, parsed.body);
         }
         // Where the event is from that the header's host has collected.

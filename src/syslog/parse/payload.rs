@@ -21,7 +21,7 @@ use csv::{
 pub use json::is_xdas;
 use pairs::{appliance, begins_with_date, cef, key_value, leef};
 pub use pairs::{is_device_pairs, is_key_value, is_quoted_pairs};
-pub use times::two_digits;
+pub use times::of_rfc3339;
 use times::{digits_without_year, first_time, in_column};
 
 /// Bytes of a payload that are searched: its documented fields stand at its beginning.

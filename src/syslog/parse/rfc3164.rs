@@ -663,7 +663,7 @@ fn virtual_system<'a>(first: &'a [u8], behind: &[u8]) -> Option<&'a [u8]> {
         && number.iter().any(u8::is_ascii_digit)
         && event.first().is_some_and(u8::is_ascii_uppercase)
         && module[1..].iter().all(u8::is_ascii_uppercase);
-    let is_name = host::is_host(name) && !name.iter().all(u8::is_ascii_digit) && !is_serial_number(name);
+    let is_name = host::is_host(name) && !name.iter().all(u8::is_ascii_digit) && !is_gateways_number(name);
     let system = system[1..].strip_suffix(b")")?;
     // The one that each device has says nothing.
     let is_system = system != b"root" && !system.iter().any(|byte| matches!(byte, b'(' | b')'));
@@ -678,14 +678,14 @@ fn node_name(word: &[u8]) -> Option<&[u8]> {
     let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let is_one = inner.strip_prefix(b"id").is_some_and(is_number)
         || host::is_address(inner)
-        || inner == b"root" && host::is_no_word(&word[..open]);
-    (is_one && host::is_host(&word[..open]) && !is_serial_number(&word[..open])).then_some(&word[..open])
+        || inner == b"root" && host::is_no_word(&word[..open]) && !is_gateways_number(&word[..open]);
+    (is_one && host::is_host(&word[..open])).then_some(&word[..open])
 }
 
-/// Whether Hillstone's serial number stands in the place of a name: thirteen digits and capitals or more, most of them
-/// digits, the first and the last among them.
-fn is_serial_number(word: &[u8]) -> bool {
-    /// `261107KSA0000042`.
+/// Whether Hillstone's serial number stands in the place of a name: digits and capitals, most of them digits, the first
+/// and the last among them, `261107KSA0000042`.
+fn is_gateways_number(word: &[u8]) -> bool {
+    /// They have 16; a name of as many digits is none that anybody gives.
     const MIN_BYTES: usize = 13;
     let digits = word.iter().filter(|byte| byte.is_ascii_digit()).count();
     word.len() >= MIN_BYTES

@@ -236,8 +236,10 @@ pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'
     if form == Form::Bsd
         && place == Place::First
         && let Some(name) = first.strip_suffix(b",")
+        && name.first().is_some_and(u8::is_ascii_alphanumeric)
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
         && name.contains(&b'-')
+        && name.iter().any(u8::is_ascii_digit)
         && FOUNDRY.iter().any(|start| skip_spaces(behind).starts_with(start))
     {
         return Some(behind_host(name, behind, rule, place));

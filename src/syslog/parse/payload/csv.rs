@@ -197,13 +197,16 @@ pub(super) fn audit(body: &[u8]) -> Option<Found<'_>> {
     columns.next().and_then(enclosed)?;
     let mut switch = columns.nth(3)?.splitn(3, |&byte| byte == b'/');
     let domain = switch.next().filter(|domain| domain.starts_with(b"ad_") || *domain == b"None")?;
-    let name = switch.next().filter(|_| domain != b"None" || switch.next().is_some_and(is_fabric))?;
-    Some(Found { host: Some(name), when: Some(when) })
+    let name = switch.next();
+    if domain == b"None" && !switch.next().is_some_and(is_fabric) {
+        return None;
+    }
+    Some(Found { host: name, when: Some(when) })
 }
 
-/// `FID 128`.
+/// `FID 128`, or `CHASSIS` for all of them.
 fn is_fabric(text: &[u8]) -> bool {
-    text.strip_prefix(b"FID ").is_some_and(is_number)
+    text == b"CHASSIS" || text.strip_prefix(b"FID ").is_some_and(is_number)
 }
 
 /// `TippingPoint`'s sensors: what was done, the format's version, the time, the device's name and address with a slash

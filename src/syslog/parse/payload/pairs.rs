@@ -32,11 +32,11 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
             // Check Point's gateway, where `dvc` is not mapped.
             b"origin" => address = address.or(Some(word(rest).0).filter(|value| host::is_address(value))),
             b"rt" | b"deviceReceiptTime" => {
-                let rest = rest.strip_prefix(b"\"").unwrap_or(rest);
+                let rest = unquoted(rest);
                 found.when = stamp(rest.strip_prefix(b"#arcsightDate(").unwrap_or(rest));
             }
-            b"start" => begin = stamp(rest),
-            b"end" => end = stamp(rest),
+            b"start" => begin = stamp(unquoted(rest)),
+            b"end" => end = stamp(unquoted(rest)),
             b"timeStamp" => written = stamp(rest),
             b"deviceTime" => written = written.or_else(|| stamp(rest)),
             b"timestamp" => said = stamp(rest),
@@ -48,6 +48,12 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
     found.host = found.host.or(address);
     found.when = found.when.or(begin).or(end).or(written).or(said).or(custom.filter(|_| detected));
     found
+}
+
+/// What stands between quotes, which CEF does not ask for, or all of it where there are none.
+fn unquoted(rest: &[u8]) -> &[u8] {
+    let Some(inner) = rest.strip_prefix(b"\"") else { return rest };
+    memchr::memchr(b'"', inner).map_or(rest, |end| &inner[..end])
 }
 
 /// LEEF: `devTime`; the format itself documents no field for the device, the products that send it use CEF's or their own.
@@ -87,7 +93,7 @@ pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
                 sensor = sensor.or(Some(value(rest)).filter(|value| host::is_address(value)));
             }
             // Forcepoint's engine, which has a name of several words or an address.
-            b"sender" if vendor == b"FORCEPOINT" => {
+            b"sender" if vendor == b"FORCEPOINT" && product.ends_with(b"Firewall") => {
                 sensor = sensor.or(Some(value(rest)).filter(|value| host::is_address(value)));
             }
             b"sensor" if product == b"Dragon" => sensor = sensor.or_else(|| name_of(value(rest))),
@@ -167,7 +173,8 @@ pub fn is_quoted_pairs(text: &[u8]) -> bool {
 
 /// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, `date`, `time`,
 /// `tz`; the serial number in `devid` or `device_id` names no host), Forcepoint's engines (an address in `NodeId`,
-/// `Timestamp`), Sophos (`device_name`, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield
+/// `Timestamp`), Sophos (`device_name` where it
+/// is no model, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield
 /// (`id=firewall`, a serial number or `startime`, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check
 /// Point (`time=…|hostname=…|`, LEA's `orig`), `AirDefense` (`ManagerName` between bars); else the names and times that
 /// others document, however they are written.
@@ -175,15 +182,17 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut date, mut time, mut zone] = [None; 3];
     let [mut whole, mut later] = [None; 2];
-    let [mut firewall, mut rated, mut modelled] = [false; 3];
-    let [mut node, mut engine, mut wall, mut sandbox] = [None; 4];
+    let [mut firewall, mut rated, mut numbered] = [false; 3];
+    let [mut node, mut engine, mut wall, mut sandbox, mut series, mut model] = [None; 6];
     let mut names = Names::default();
     let bars = body[..body.len().min(64)].contains(&b'|');
     let mut pairs = Pairs { rest: body, value: body };
     while let Some((key, value)) = pairs.next() {
+        numbered |= matches!(key, b"log_id" | b"device_id" | b"device_serial_id");
         match key {
             b"NodeId" => engine = engine.or(Some(value).filter(|id| host::is_address(id))),
-            b"device_name" if is_model(value) => modelled = true,
+            b"device_name" if is_of_series(value) => series = series.or(Some(value)),
+            b"device_model" => model = model.or(Some(value)),
             b"devname" | b"device_name" | b"dname" => found.host = found.host.or_else(|| name_of(value)),
             // FortiSandbox has its serial number behind its name; FortiClient's name is a client's.
             b"devhost" => sandbox = name_of(value),
@@ -231,8 +240,11 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     if body.starts_with(b"Timestamp=") {
         found.host = found.host.or(engine);
     }
-    // Other names beside a gateway's model are not its own.
-    found.host = found.host.or_else(|| names.host().filter(|_| !modelled));
+    // Sophos' gateways and Cyberoam's, whose records have a number, say their model there, unless another one stands
+    // beside it. Other names in such a record are not their own.
+    let is_name = |name: &&[u8]| *name != b"SFW" && (!numbered || model.is_some_and(|model| model != *name));
+    found.host = found.host.or(series.filter(is_name));
+    found.host = found.host.or_else(|| names.host().filter(|_| series.is_none()));
     // FortiAnalyzer's `timestamp` is the device's time of day taken for UTC; date and time have their zone beside them.
     if let (Some(date), Some(time), Some(_)) = (date, time, zone) {
         found.when = date_and_time(date, time, zone).or(found.when);
@@ -248,18 +260,20 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     found
 }
 
-/// Whether gateways of Sophos and Cyberoam say their model there, or the name that all of them are delivered with: `SFW`,
-/// `XG135`, `CR50iNG`, `SFVUNL`.
-fn is_model(name: &[u8]) -> bool {
+/// Whether this is a model of Sophos' or Cyberoam's, or what all of one kind are delivered as: `SFW`, `XG135w`, `CR50iNG`,
+/// `SFVUNL`.
+fn is_of_series(name: &[u8]) -> bool {
     const SERIES: [&[u8]; 4] = [b"XGS", b"XG", b"SG", b"CR"];
-    let is_numbered = |rest: &[u8]| {
+    const VARIANTS: [&[u8]; 9] = [b"", b"w", b"i", b"ia", b"wi", b"iNG", b"wiNG", b"iNG-XP", b"iNG-10F"];
+    let is_model = |rest: &[u8]| {
         let digits = leading_digits(rest);
-        let variant = &rest[digits..];
-        digits >= 2 && variant.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'-')
+        digits >= 2 && VARIANTS.iter().any(|variant| variant.eq_ignore_ascii_case(&rest[digits..]))
     };
-    name == b"SFW"
-        || name.starts_with(b"SFV")
-        || SERIES.iter().any(|series| name.strip_prefix(*series).is_some_and(is_numbered))
+    let is_virtual = |rest: &[u8]| {
+        matches!(rest, b"W" | b"VH" | b"VUNL" | [b'V', b'0'..=b'9', ..] | [b'0'..=b'9', b'0'..=b'9', b'V'])
+    };
+    name.strip_prefix(b"SF").is_some_and(is_virtual)
+        || SERIES.iter().any(|series| name.strip_prefix(*series).is_some_and(is_model))
 }
 
 /// Whether pairs begin with the date and the time of day that a device puts in front of its own.

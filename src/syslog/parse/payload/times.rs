@@ -449,8 +449,19 @@ fn without_year<'a>(text: &[u8], places: [usize; 5], fraction: &'a [u8]) -> Opti
     })
 }
 
+/// The parts of a time of RFC 3339.
+pub fn of_rfc3339(text: &[u8]) -> Option<Stamp<'_>> {
+    let century = i32::from(two_digits(text, 0)?);
+    let year = Some(century * 100 + i32::from(two_digits(text, 2)?));
+    let behind = text.get(19..)?;
+    let digits = behind.strip_prefix(b".").map_or(0, |fraction| leading_digits(fraction) + 1);
+    let zone = scan::zone(&behind[digits..]);
+    let fraction = behind.get(1..digits).unwrap_or_default();
+    Some(Stamp { year, zone, ..without_year(text, [5, 8, 11, 14, 17], fraction)? })
+}
+
 /// The number in two digits at `at`.
-pub fn two_digits(text: &[u8], at: usize) -> Option<u8> {
+pub(super) fn two_digits(text: &[u8], at: usize) -> Option<u8> {
     text.get(at..at + 2)?
         .iter()
         .try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + (byte - b'0')))
