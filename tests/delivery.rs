@@ -238,6 +238,41 @@ fn a_full_spool_makes_tcp_senders_wait_and_costs_nothing() {
 }
 
 #[test]
+fn a_connector_that_is_stopped_while_its_spool_is_full_keeps_what_it_has_read() {
+    let mut site = Site::new();
+    set(site.dir.path(), "spool.max_mib", 64);
+    site.receiver.kill();
+    let mut connector = site.connector();
+    let port = site.port;
+    let sender = std::thread::spawn(move || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let rest = "x".repeat(60_000);
+        // Until the other side has gone.
+        let mut number = 1;
+        while writeln!(stream, "{}{rest}", line(number).trim_end()).is_ok() {
+            number += 1;
+        }
+        number
+    });
+    connector.wait_until("full", |report| report.spool.full);
+    assert_eq!(connector.process.terminate(), Some(0));
+    assert!(sender.join().unwrap() > 1000);
+    let log = fs::read_to_string(site.dir.path().join("logs/connector.log")).unwrap();
+    assert!(log.contains("the spool is full") && !log.contains("ended with messages"), "{log}");
+    site.revive();
+    let connector = site.connector();
+    let read = connector.report().spool.last_seq;
+    connector.wait_until("delivered", |report| report.spool.acknowledged_seq == read);
+    let mut view = site.view();
+    view.wait("the last", |event| seq(event) == read);
+    assert!(
+        view.events
+            .iter()
+            .all(|event| { event["body"].as_str().unwrap().starts_with(&format!("number {}x", seq(event))) })
+    );
+}
+
+#[test]
 fn the_other_site_takes_over_and_the_preferred_one_is_returned_to() {
     let soc = Soc::start();
     let pki = soc.dir.path();

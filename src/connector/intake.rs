@@ -17,7 +17,8 @@
 //! uplink now and then ([`HOLD`]). Only while it gets on: a receiver that takes nothing is no reason to let a sender wait.
 //!
 //! While the spool cannot take a batch (full, disk trouble) the thread keeps it and tries again, so the channel fills up
-//! and TCP senders wait; nothing that was taken from the channel is dropped here.
+//! and TCP senders wait; nothing that was taken from the channel is dropped here. Where the process ends meanwhile, the
+//! spool takes it in beyond its bound.
 
 use crate::batch::{Batch, Transport};
 use crate::error::Result;
@@ -203,8 +204,8 @@ impl Intake {
         }
     }
 
-    /// Appends the batches, waiting as long as it takes. False when the process ends before there was room; then the channel
-    /// is closed, and what was in it has been counted.
+    /// Appends the batches, waiting as long as it takes; beyond the spool's bound when the process ends before there was room.
+    /// False where it cannot take them even so; then the channel is closed, and what was in it has been counted.
     async fn append(&mut self, mut batches: Vec<Arc<Batch>>) -> bool {
         let mut waited = false;
         while !batches.is_empty() {
@@ -235,7 +236,8 @@ impl Intake {
                 biased;
                 () = room => {}
                 () = tokio::time::sleep(RETRY) => {}
-                () = given_up(&mut self.give_up) => {
+                // Whoever sent it cannot know that it was not kept.
+                () = given_up(&mut self.give_up) => if !self.spool.overdraw() {
                     self.count_lost(&batches).await;
                     return false;
                 }

@@ -32,6 +32,10 @@ const UNSYNCED_BYTES: usize = 16 << 20;
 /// in writes of this size, a byte costs two thirds of what it does in writes of 64 KiB, and larger ones gain nothing.
 const WRITE_BYTES: u64 = 512 << 10;
 
+/// What a process that ends may take in beyond the bound: all that it holds itself (a full channel of the listener, 16 MiB,
+/// and what the inputs and the thread have in hand) and, with the rest, what the kernel took from senders that wait.
+const OVERDRAFT_BYTES: u64 = 64 << 20;
+
 /// One read passes at most so many damaged or vanished places before it returns with nothing.
 const PASSES: usize = 64;
 
@@ -210,6 +214,13 @@ impl Spool {
         shared.unsynced_since.get_or_insert_with(Instant::now);
         shared.disk = DiskState::Ok;
         Ok(Append::Stored { first_seq, last_seq: next_seq - 1 })
+    }
+
+    /// The process ends, and what has been read and not appended would be lost with it: from now on `OVERDRAFT_BYTES` more
+    /// than the bound are taken in, of the reserve too. False where that was said before.
+    pub fn overdraw(&self) -> bool {
+        let mut writer = lock(&self.writer);
+        std::mem::replace(&mut writer.overdraft_bytes, OVERDRAFT_BYTES) == 0
     }
 
     /// How many of the batches are written with one call: all of them in one segment, with no empty one among them and none that

@@ -35,6 +35,8 @@ pub struct WriteSide {
     /// Free bytes when last asked, less what was written since.
     free_bytes: u64,
     unchecked_bytes: u64,
+    /// What may be taken in beyond the bound and of the reserve: nothing until the process ends.
+    pub(super) overdraft_bytes: u64,
 }
 
 /// Which copies of what is in memory stay on the disk.
@@ -56,6 +58,7 @@ impl WriteSide {
             is_out_of_space: false,
             free_bytes: 0,
             unchecked_bytes: FREE_CHECK_BYTES,
+            overdraft_bytes: 0,
         }
     }
 
@@ -339,7 +342,7 @@ impl Spool {
                 let shared = lock(&self.shared);
                 (shared.index.size_bytes(), shared.acknowledged + 1 == shared.next_seq)
             };
-            let fits = used + size <= self.options.max_bytes;
+            let fits = used + size <= self.options.max_bytes.saturating_add(writer.overdraft_bytes);
             let free = self.is_free(writer, size);
             if fits && free {
                 return Ok(true);
@@ -361,7 +364,8 @@ impl Spool {
     }
 
     fn is_free(&self, writer: &mut WriteSide, size: u64) -> bool {
-        let needed = self.options.reserve_bytes.saturating_add(size);
+        let reserve = self.options.reserve_bytes.saturating_sub(writer.overdraft_bytes);
+        let needed = reserve.saturating_add(size);
         if writer.unchecked_bytes >= FREE_CHECK_BYTES || writer.free_bytes < needed {
             // Where the figure cannot be had, the write itself will tell.
             writer.free_bytes = self.fs.free_bytes(&self.dir).unwrap_or(u64::MAX);

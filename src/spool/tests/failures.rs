@@ -442,6 +442,36 @@ fn block_refuses_until_something_is_acknowledged() {
 }
 
 #[test]
+fn a_process_that_ends_takes_in_beyond_the_bound_and_the_reserve_and_no_more_than_the_disk_has() {
+    let disk = Disk::new(1);
+    let bound = Options { max_bytes: 8000, reserve_bytes: 20_000, ..options() };
+    let fill = |spool: &Spool, mut last: u64| {
+        while let Ok(Append::Stored { last_seq, .. }) = spool.append(batch(last + 1, 5)) {
+            last = last_seq;
+        }
+        last
+    };
+    disk.set_free(Some(60_000));
+    let (spool, _) = open(&disk, bound.clone());
+    let before = fill(&spool, 0);
+    assert!(spool.overdraw());
+    let last = fill(&spool, before);
+    assert!(!spool.overdraw(), "once is enough");
+    assert_eq!(fill(&spool, last), last);
+    let size = spool.status().size_bytes;
+    assert!((20_000..=60_000).contains(&size), "{size}");
+    disk.set_free(None);
+    spool.close().unwrap();
+    drop(spool);
+    // The bound counts again, and nothing of it is lost.
+    let (spool, _) = open(&disk, bound);
+    assert_eq!(spool.append(batch(last + 1, 5)).unwrap(), Append::Full);
+    assert_eq!(read_all(&spool, 0), (1..=last).collect::<Vec<_>>());
+    spool.acknowledge(last).unwrap();
+    assert!(matches!(spool.append(batch(last + 1, 5)).unwrap(), Append::Stored { .. }));
+}
+
+#[test]
 fn a_batch_larger_than_the_spool_does_not_wait_for_ever() {
     let disk = Disk::new(1);
     let (spool, _) = open(&disk, Options { max_bytes: 2000, ..options() });
