@@ -47,18 +47,13 @@ enum Place {
 
 /// Reads a message that has something in front of its timestamp.
 pub fn prefixed(text: &[u8]) -> Option<Parsed<'_>> {
-    header(text, Place::First)
+    header(text, Place::First).or_else(|| taken_for_program(text, Place::First))
 }
 
 /// Reads a device's own header behind the timestamp and host of a relay. The device's name and time are nearer to the
 /// event.
 pub fn relayed<'a>(outer: &Parsed<'a>, text: &'a [u8]) -> Option<Parsed<'a>> {
-    // A mnemonic makes it Cisco's then; programs have other texts.
-    let is_cisco = |inner: &Parsed<'_>| inner.tag.is_some_and(|tag| tag.starts_with(b"%"));
-    let inner = match behind_process(text) {
-        Some(rest) => header(rest, Place::BehindHost).filter(is_cisco)?,
-        None => header(text, Place::BehindHost)?,
-    };
+    let inner = header(text, Place::BehindHost).or_else(|| taken_for_program(text, Place::BehindHost))?;
     // EOS names the agent before the sequence number; a device's own name stands behind a relay's address.
     let is_agent = |name: &[u8]| name[0].is_ascii_uppercase() && name.iter().all(u8::is_ascii_alphabetic);
     let own =
@@ -67,7 +62,21 @@ pub fn relayed<'a>(outer: &Parsed<'a>, text: &'a [u8]) -> Option<Parsed<'a>> {
 }
 
 fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {
-    let mut prefix = Prefix::default();
+    header_behind(Prefix::default(), text, place)
+}
+
+/// A header behind a sequence number that a relay took for a program and put a process behind, `30128311[4]: `. Programs
+/// may be called by numbers too; a mark on the clock or a mnemonic makes it Cisco's.
+fn taken_for_program(text: &[u8], place: Place) -> Option<Parsed<'_>> {
+    let rest = behind_process(text)?;
+    let is_marked = matches!(skip_spaces(rest), [b'*' | b'.', b'A'..=b'Z' | b'0'..=b'9', ..]);
+    let is_mnemonic = |text: &[u8]| matches!(text, [b'%' | b'#', b'A'..=b'Z', ..]);
+    header_behind(Prefix { certain: true, parts: 1, ..Prefix::default() }, rest, place).filter(|inner| {
+        is_marked || is_mnemonic(skip_spaces(inner.body)) || inner.tag.is_some_and(is_mnemonic)
+    })
+}
+
+fn header_behind<'a>(mut prefix: Prefix<'a>, text: &'a [u8], place: Place) -> Option<Parsed<'a>> {
     let mut rest = text;
     while prefix.parts <= MAX_PARTS {
         rest = skip_spaces(rest);
@@ -255,12 +264,13 @@ fn sequence(text: &[u8]) -> Option<&[u8]> {
     (1..=MAX_SEQUENCE_DIGITS).contains(&digits).then_some(rest)
 }
 
-/// What follows a sequence number that a relay took for a program, with a process of its own behind it: `30128311[4]: `.
+/// What follows a number and another one in brackets: `30128311[4]:`.
 fn behind_process(text: &[u8]) -> Option<&[u8]> {
     let digits = leading_digits(text);
     let process = text[digits..].strip_prefix(b"[")?;
-    let rest = process[leading_digits(process)..].strip_prefix(b"]: ")?;
-    (1..=MAX_SEQUENCE_DIGITS).contains(&digits).then_some(rest)
+    let len = leading_digits(process);
+    let rest = process[len..].strip_prefix(b"]:")?;
+    (len > 0 && (1..=MAX_SEQUENCE_DIGITS).contains(&digits)).then_some(rest)
 }
 
 /// `RP/0/RSP0/CPU0:`, or `0/RP0/ADMIN0:` of the system administration, before a timestamp: the length with the colon.

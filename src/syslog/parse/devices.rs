@@ -339,47 +339,37 @@ pub fn is_model(name: &[u8]) -> bool {
         && !is_message()
 }
 
-/// A time without a zone, with the zone and the year of the device's own clock, which the text begins with and which shows
-/// the same but for a lag: ONTAP's audit, Hitachi's behind two columns.
+/// A header's time without a zone, or that of the device's own clock, which the text begins with and which shows the same
+/// but for a lag, and its year and its zone: ONTAP's audit, Hitachi's behind two columns.
 #[cold]
-pub fn with_own_zone<'a>(when: When<'a>, text: &'a [u8]) -> When<'a> {
+pub fn by_own_clock<'a>(when: When<'a>, text: &'a [u8]) -> When<'a> {
     /// What the log daemon may lag behind; the zones in use are a quarter of an hour apart at least.
     const MAX_LAG_SECONDS: i64 = 300;
-    let When::Civil(stamp @ Stamp { zone: Zone::Unnamed, .. }) = when else { return when };
-    let own = if let Some(columns) = text.strip_prefix(b"CELFSS,") {
+    let When::Civil(read @ Stamp { zone: Zone::Unnamed, .. }) = when else { return when };
+    let column = if let Some(columns) = text.strip_prefix(b"CELFSS,") {
         columns.splitn(3, |&byte| byte == b',').nth(2)
     } else {
         let behind_word = |text: &'a [u8]| skip_spaces(word(text).1);
         is_ontap_audit(text).then(|| behind_word(behind_word(text)))
     };
-    let own = match own.and_then(scan::scan).map(|found| found.when) {
-        Some(When::Civil(own)) => own,
-        Some(When::Rfc3339(text)) => match payload::of_rfc3339(text) {
-            Some(own) => own,
-            None => return when,
-        },
-        _ => return when,
+    let Some(own) = column.and_then(scan::scan).map(|found| found.when) else { return when };
+    let stamp = match own {
+        When::Civil(stamp) => Some(stamp),
+        When::Rfc3339(text) => payload::of_rfc3339(text),
+        _ => None,
     };
-    let Some(own_year) = own.year else { return when };
-    let is_near = |year: &i32| {
-        let at = |stamp: &Stamp<'_>, year: i32| Civil {
-            year,
-            month: stamp.month,
-            day: stamp.day,
-            hour: stamp.hour,
-            minute: stamp.minute,
-            second: stamp.second,
-        };
-        let (read, own) = (at(&stamp, *year), at(&own, own_year));
-        read.is_valid() && own.is_valid() && (read.seconds() - own.seconds()).abs() <= MAX_LAG_SECONDS
+    let Some(stamp @ Stamp { year: Some(own_year), .. }) = stamp.filter(Stamp::is_valid) else { return when };
+    let seconds = |stamp: &Stamp<'_>, year: i32| {
+        let Stamp { month, day, hour, minute, second, .. } = *stamp;
+        let moment = Civil { year, month, day, hour, minute, second };
+        moment.is_valid().then(|| moment.seconds())
+    };
+    let is_near = |year: i32| {
+        let lag = seconds(&read, year).zip(seconds(&stamp, own_year)).map(|(read, own)| (read - own).abs());
+        read.year.is_none_or(|read| read == year) && lag.is_some_and(|lag| lag <= MAX_LAG_SECONDS)
     };
     // At New Year one of them may show the other one.
-    let years = [own_year, own_year - 1, own_year + 1];
-    let year = years.into_iter().find(|year| stamp.year.is_none_or(|read| read == *year) && is_near(year));
-    match year.map(|year| Stamp { year: Some(year), zone: own.zone, ..stamp }) {
-        Some(stamp) if stamp.is_valid() => When::Civil(stamp),
-        _ => when,
-    }
+    if [own_year, own_year - 1, own_year + 1].into_iter().any(is_near) { own } else { when }
 }
 
 /// A time without a year and a zone, with both from the text: phones of Avaya write offset, year, milliseconds and more

@@ -149,10 +149,10 @@ pub fn parse(raw: &[u8]) -> Parsed<'_> {
     match parsed.body.first() {
         Some(b'+' | b'-') => parsed.when = devices::with_zone_behind(parsed.when, parsed.body),
         Some(b'C') if parsed.body.starts_with(b"CELFSS,") => {
-            parsed.when = devices::with_own_zone(parsed.when, parsed.body);
+            parsed.when = devices::by_own_clock(parsed.when, parsed.body);
         }
         Some(b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') if parsed.body.get(8) == Some(&b'.') => {
-            parsed.when = devices::with_own_zone(parsed.when, parsed.body);
+            parsed.when = devices::by_own_clock(parsed.when, parsed.body);
         }
         // Where the event is from that the header's host has collected.
         Some(b'R') => parsed.host = payload::real_source(parsed.body).or(parsed.host),

@@ -671,7 +671,7 @@ fn virtual_system<'a>(first: &'a [u8], behind: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// A name with a node's number (`OneFS`), `name(id1)`, with its address, `name(10.0.0.5)`, or with the virtual system
-/// that each device of Hillstone has, `name(root)`; a number there is the serial one, which names no host.
+/// that each device of Hillstone has, `name(root)`, where a number is the serial one, which names no host.
 fn node_name(word: &[u8]) -> Option<&[u8]> {
     let open = memchr::memchr(b'(', word)?;
     let inner = word[open + 1..].strip_suffix(b")")?;
@@ -682,10 +682,10 @@ fn node_name(word: &[u8]) -> Option<&[u8]> {
     (is_one && host::is_host(&word[..open])).then_some(&word[..open])
 }
 
-/// Whether Hillstone's serial number stands in the place of a name: digits and capitals, most of them digits, the first
-/// and the last among them, `261107KSA0000042`.
+/// Whether Hillstone's serial number stands in the place of a name: digits and capitals, three quarters of
+/// them or more digits, the first and the last among them, `261107KSA0000042`.
 fn is_gateways_number(word: &[u8]) -> bool {
-    /// They have 16; a name of as many digits is none that anybody gives.
+    /// They have 16; room for shorter ones, which names that people give do not look like either.
     const MIN_BYTES: usize = 13;
     let digits = word.iter().filter(|byte| byte.is_ascii_digit()).count();
     word.len() >= MIN_BYTES

@@ -191,7 +191,9 @@ pub fn is_gateway_model(name: &[u8]) -> bool {
 /// A word of the product's own, or a name with a sign of its own, where HOSTNAME stands.
 pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> {
     const TAGS: [&[u8]; 3] = [b"WAN Connection", b"NAC Policy Log", b"dhcp client"];
-    const FOUNDRY: [&[u8]; 3] = [b"System: ", b"Security: ", b"Interface ethernet "];
+    /// What its texts begin with, and whether no other text does so behind a word and a comma.
+    const FOUNDRY: [(&[u8], bool); 3] =
+        [(b"System: ", true), (b"Security: ", true), (b"Interface ethernet ", false)];
     let (first, behind) = column(text);
     let rule = rule_of(form);
     if let Some(parsed) = protection_manager(text, rule) {
@@ -239,8 +241,9 @@ pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'
         && name.first().is_some_and(u8::is_ascii_alphanumeric)
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
         && name.contains(&b'-')
-        && name.iter().any(u8::is_ascii_digit)
-        && FOUNDRY.iter().any(|start| skip_spaces(behind).starts_with(start))
+        && FOUNDRY.iter().any(|(start, is_certain)| {
+            skip_spaces(behind).starts_with(start) && (*is_certain || name.iter().any(u8::is_ascii_digit))
+        })
     {
         return Some(behind_host(name, behind, rule, place));
     }

@@ -19,6 +19,7 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
     let mut address = None;
     let extension = body.splitn(8, |&byte| byte == b'|').nth(7).unwrap_or_default();
     for (key, rest) in KeyStarts::new(extension, b' ') {
+        let rest = unquoted(rest);
         match key {
             b"dvchost" | b"deviceHostName" | b"UNIFIhost" => found.host = name_of(word(rest).0),
             // In Defender for Cloud Apps it is who was seen.
@@ -32,11 +33,10 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
             // Check Point's gateway, where `dvc` is not mapped.
             b"origin" => address = address.or(Some(word(rest).0).filter(|value| host::is_address(value))),
             b"rt" | b"deviceReceiptTime" => {
-                let rest = unquoted(rest);
                 found.when = stamp(rest.strip_prefix(b"#arcsightDate(").unwrap_or(rest));
             }
-            b"start" => begin = stamp(unquoted(rest)),
-            b"end" => end = stamp(unquoted(rest)),
+            b"start" => begin = stamp(rest),
+            b"end" => end = stamp(rest),
             b"timeStamp" => written = stamp(rest),
             b"deviceTime" => written = written.or_else(|| stamp(rest)),
             b"timestamp" => said = stamp(rest),
@@ -50,10 +50,11 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
     found
 }
 
-/// What stands between quotes, which CEF does not ask for, or all of it where there are none.
+/// What stands between quotes, which CEF does not ask for, or behind one where the message is cut; all of it where there
+/// are none.
 fn unquoted(rest: &[u8]) -> &[u8] {
     let Some(inner) = rest.strip_prefix(b"\"") else { return rest };
-    memchr::memchr(b'"', inner).map_or(rest, |end| &inner[..end])
+    &inner[..memchr::memchr(b'"', inner).unwrap_or(inner.len())]
 }
 
 /// LEEF: `devTime`; the format itself documents no field for the device, the products that send it use CEF's or their own.
@@ -93,7 +94,7 @@ pub(super) fn leef<'a>(body: &'a [u8]) -> Found<'a> {
                 sensor = sensor.or(Some(value(rest)).filter(|value| host::is_address(value)));
             }
             // Forcepoint's engine, which has a name of several words or an address.
-            b"sender" if vendor == b"FORCEPOINT" && product.ends_with(b"Firewall") => {
+            b"sender" if vendor == b"FORCEPOINT" && !product.starts_with(b"Email") => {
                 sensor = sensor.or(Some(value(rest)).filter(|value| host::is_address(value)));
             }
             b"sensor" if product == b"Dragon" => sensor = sensor.or_else(|| name_of(value(rest))),
@@ -173,8 +174,8 @@ pub fn is_quoted_pairs(text: &[u8]) -> bool {
 
 /// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, `date`, `time`,
 /// `tz`; the serial number in `devid` or `device_id` names no host), Forcepoint's engines (an address in `NodeId`,
-/// `Timestamp`), Sophos (`device_name` where it
-/// is no model, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield
+/// `Timestamp`), Sophos (`device_name`, which a
+/// model is not, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield
 /// (`id=firewall`, a serial number or `startime`, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check
 /// Point (`time=…|hostname=…|`, LEA's `orig`), `AirDefense` (`ManagerName` between bars); else the names and times that
 /// others document, however they are written.
@@ -188,7 +189,8 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     let bars = body[..body.len().min(64)].contains(&b'|');
     let mut pairs = Pairs { rest: body, value: body };
     while let Some((key, value)) = pairs.next() {
-        numbered |= matches!(key, b"log_id" | b"device_id" | b"device_serial_id");
+        numbered |= matches!(key, b"log_id" | b"device_id" | b"device_serial_id")
+            || key == b"device" && value == b"SFW";
         match key {
             b"NodeId" => engine = engine.or(Some(value).filter(|id| host::is_address(id))),
             b"device_name" if is_of_series(value) => series = series.or(Some(value)),
@@ -242,7 +244,12 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     }
     // Sophos' gateways and Cyberoam's, whose records have a number, say their model there, unless another one stands
     // beside it. Other names in such a record are not their own.
-    let is_name = |name: &&[u8]| *name != b"SFW" && (!numbered || model.is_some_and(|model| model != *name));
+    let is_other = |model: &[u8], name: &[u8]| {
+        let same = model.get(..name.len()).is_some_and(|model| model.eq_ignore_ascii_case(name));
+        !model.is_empty() && !same && name != b"SFW" && !is_virtual_series(name)
+    };
+    let is_name =
+        |name: &&[u8]| !numbered && *name != b"SFW" || model.is_some_and(|model| is_other(model, name));
     found.host = found.host.or(series.filter(is_name));
     found.host = found.host.or_else(|| names.host().filter(|_| series.is_none()));
     // FortiAnalyzer's `timestamp` is the device's time of day taken for UTC; date and time have their zone beside them.
@@ -261,19 +268,32 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
 }
 
 /// Whether this is a model of Sophos' or Cyberoam's, or what all of one kind are delivered as: `SFW`, `XG135w`, `CR50iNG`,
-/// `SFVUNL`.
+/// `CR25iNG-6P`, `SFVUNL`.
 fn is_of_series(name: &[u8]) -> bool {
     const SERIES: [&[u8]; 4] = [b"XGS", b"XG", b"SG", b"CR"];
-    const VARIANTS: [&[u8]; 9] = [b"", b"w", b"i", b"ia", b"wi", b"iNG", b"wiNG", b"iNG-XP", b"iNG-10F"];
+    const VARIANTS: [&[u8]; 7] = [b"", b"w", b"i", b"ia", b"wi", b"ing", b"wing"];
+    let is_ports = |text: &[u8]| matches!(text, b"XP" | b"RP" | [b'0'..=b'9', .., b'P' | b'F']);
     let is_model = |rest: &[u8]| {
         let digits = leading_digits(rest);
-        digits >= 2 && VARIANTS.iter().any(|variant| variant.eq_ignore_ascii_case(&rest[digits..]))
+        let variant = &rest[digits..];
+        let (variant, ports) = variant.split_at(memchr::memchr(b'-', variant).unwrap_or(variant.len()));
+        digits >= 2
+            && VARIANTS.iter().any(|known| known.eq_ignore_ascii_case(variant))
+            && ports.strip_prefix(b"-").is_none_or(is_ports)
     };
-    let is_virtual = |rest: &[u8]| {
-        matches!(rest, b"W" | b"VH" | b"VUNL" | [b'V', b'0'..=b'9', ..] | [b'0'..=b'9', b'0'..=b'9', b'V'])
-    };
-    name.strip_prefix(b"SF").is_some_and(is_virtual)
+    name == b"SFW"
+        || is_virtual_series(name)
         || SERIES.iter().any(|series| name.strip_prefix(*series).is_some_and(is_model))
+}
+
+/// Sophos' virtual machines, which may be called by another of these than their `device_model`: `SFVUNL`, `SFVAWS`, `SF01V`.
+fn is_virtual_series(name: &[u8]) -> bool {
+    let is_kind = |kind: &[u8]| {
+        (1..=4).contains(&kind.len())
+            && kind.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    };
+    name.strip_prefix(b"SFV").is_some_and(is_kind)
+        || matches!(name, [b'S', b'F', b'0'..=b'9', b'0'..=b'9', b'V'])
 }
 
 /// Whether pairs begin with the date and the time of day that a device puts in front of its own.
