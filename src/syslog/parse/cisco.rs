@@ -66,13 +66,19 @@ fn header(text: &[u8], place: Place) -> Option<Parsed<'_>> {
 }
 
 /// A header behind a sequence number that a relay took for a program and put a process behind, `30128311[4]: `. Programs
-/// may be called by numbers too; a mark on the clock or a mnemonic makes it Cisco's.
+/// may be called by numbers too; a clock with its mark, in front of which the device's name may stand, or a mnemonic makes it
+/// Cisco's, behind a name alone only a device's.
 fn taken_for_program(text: &[u8], place: Place) -> Option<Parsed<'_>> {
-    let rest = behind_process(text)?;
-    let is_marked = matches!(skip_spaces(rest), [b'*' | b'.', b'A'..=b'Z' | b'0'..=b'9', ..]);
+    let rest = skip_spaces(behind_process(text)?);
+    let (first, behind) = word(rest);
+    let clock = if first.ends_with(b":") { skip_spaces(behind) } else { rest };
+    let is_marked = [rest, clock]
+        .iter()
+        .any(|clock| matches!(clock, [b'*' | b'.', time @ ..] if scan::scan(time).is_some()));
     let is_mnemonic = |text: &[u8]| matches!(text, [b'%' | b'#', b'A'..=b'Z', ..]);
     header_behind(Prefix { certain: true, parts: 1, ..Prefix::default() }, rest, place).filter(|inner| {
-        is_marked || is_mnemonic(skip_spaces(inner.body)) || inner.tag.is_some_and(is_mnemonic)
+        let is_named = inner.when != When::Missing || inner.host.is_none_or(is_device);
+        is_marked || is_named && (is_mnemonic(skip_spaces(inner.body)) || inner.tag.is_some_and(is_mnemonic))
     })
 }
 
@@ -102,7 +108,9 @@ fn header_behind<'a>(mut prefix: Prefix<'a>, text: &'a [u8], place: Place) -> Op
 
 /// Whether a mnemonic or one of these headers begins here.
 pub fn follows(text: &[u8]) -> bool {
-    tag::mnemonic(tag::without_unit(text)).is_some() || header(text, Place::BehindHost).is_some()
+    tag::mnemonic(tag::without_unit(text)).is_some()
+        || header(text, Place::BehindHost).is_some()
+        || taken_for_program(text, Place::BehindHost).is_some()
 }
 
 /// Whether a wireless controller's task begins here: `*name: `.

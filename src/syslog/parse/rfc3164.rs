@@ -362,6 +362,12 @@ fn behind_timestamp(rest: &[u8], form: Form, place: Place) -> Parsed<'_> {
     if let Some(name) = first.strip_suffix(b":")
         && !host::is_ipv6(first)
     {
+        // Cisco's sequence number, which a relay took for a program.
+        if let [b'0'..=b'9', .., b']'] = name
+            && let Some(parsed) = cisco::prefixed(text)
+        {
+            return parsed;
+        }
         let is_host = host::is_address(name)
             || host::without_port(name).is_some_and(host::is_address)
             || skip_spaces(behind).strip_prefix(name).is_some_and(|rest| rest.starts_with(b": "))

@@ -191,7 +191,7 @@ pub fn is_gateway_model(name: &[u8]) -> bool {
 /// A word of the product's own, or a name with a sign of its own, where HOSTNAME stands.
 pub fn behind_own_word(text: &[u8], form: Form, place: Place) -> Option<Parsed<'_>> {
     const TAGS: [&[u8]; 3] = [b"WAN Connection", b"NAC Policy Log", b"dhcp client"];
-    /// What its texts begin with, and whether no other text does so behind a word and a comma.
+    /// What its texts begin with, and whether that is enough where the name has no digit.
     const FOUNDRY: [(&[u8], bool); 3] =
         [(b"System: ", true), (b"Security: ", true), (b"Interface ethernet ", false)];
     let (first, behind) = column(text);

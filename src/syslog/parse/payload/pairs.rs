@@ -19,19 +19,22 @@ pub(super) fn cef(body: &[u8]) -> Found<'_> {
     let mut address = None;
     let extension = body.splitn(8, |&byte| byte == b'|').nth(7).unwrap_or_default();
     for (key, rest) in KeyStarts::new(extension, b' ') {
+        let is_quoted = rest.starts_with(b"\"");
         let rest = unquoted(rest);
+        // In quotes a name of several words is none, and neither is its first word.
+        let value = if is_quoted { rest } else { word(rest).0 };
         match key {
-            b"dvchost" | b"deviceHostName" | b"UNIFIhost" => found.host = name_of(word(rest).0),
+            b"dvchost" | b"deviceHostName" | b"UNIFIhost" => found.host = name_of(value),
             // In Defender for Cloud Apps it is who was seen.
             b"dvc" if is_broker => {}
-            b"dvc" | b"deviceAddress" => address = name_of(word(rest).0),
+            b"dvc" | b"deviceAddress" => address = name_of(value),
             b"ApexCentralHost" => {
                 let (name, behind) = word(rest);
                 let is_one_word = is_key_value(skip_spaces(behind)) || behind.is_empty();
                 address = address.or_else(|| name_of(name).filter(|_| is_one_word));
             }
             // Check Point's gateway, where `dvc` is not mapped.
-            b"origin" => address = address.or(Some(word(rest).0).filter(|value| host::is_address(value))),
+            b"origin" => address = address.or(Some(value).filter(|value| host::is_address(value))),
             b"rt" | b"deviceReceiptTime" => {
                 found.when = stamp(rest.strip_prefix(b"#arcsightDate(").unwrap_or(rest));
             }
@@ -245,8 +248,10 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     // Sophos' gateways and Cyberoam's, whose records have a number, say their model there, unless another one stands
     // beside it. Other names in such a record are not their own.
     let is_other = |model: &[u8], name: &[u8]| {
-        let same = model.get(..name.len()).is_some_and(|model| model.eq_ignore_ascii_case(name));
-        !model.is_empty() && !same && name != b"SFW" && !is_virtual_series(name)
+        let same = model.get(..name.len()).is_some_and(|model| model.eq_ignore_ascii_case(name))
+            && !model.get(name.len()).is_some_and(u8::is_ascii_alphanumeric)
+            || is_virtual_series(model) && is_virtual_series(name);
+        !model.is_empty() && !same && name != b"SFW"
     };
     let is_name =
         |name: &&[u8]| !numbered && *name != b"SFW" || model.is_some_and(|model| is_other(model, name));
@@ -272,28 +277,30 @@ pub(super) fn key_value(body: &[u8]) -> Found<'_> {
 fn is_of_series(name: &[u8]) -> bool {
     const SERIES: [&[u8]; 4] = [b"XGS", b"XG", b"SG", b"CR"];
     const VARIANTS: [&[u8]; 7] = [b"", b"w", b"i", b"ia", b"wi", b"ing", b"wing"];
-    let is_ports = |text: &[u8]| matches!(text, b"XP" | b"RP" | [b'0'..=b'9', .., b'P' | b'F']);
+    let is_ports = |text: &[u8]| {
+        matches!(text, b"XP" | b"RP")
+            || matches!(&text[leading_digits(text)..], [b'P' | b'F'] if text.len() > 1)
+    };
     let is_model = |rest: &[u8]| {
         let digits = leading_digits(rest);
         let variant = &rest[digits..];
         let (variant, ports) = variant.split_at(memchr::memchr(b'-', variant).unwrap_or(variant.len()));
         digits >= 2
             && VARIANTS.iter().any(|known| known.eq_ignore_ascii_case(variant))
-            && ports.strip_prefix(b"-").is_none_or(is_ports)
+            && ports.strip_prefix(b"-").is_none_or(|ports| !variant.is_empty() && is_ports(ports))
     };
     name == b"SFW"
         || is_virtual_series(name)
         || SERIES.iter().any(|series| name.strip_prefix(*series).is_some_and(is_model))
 }
 
-/// Sophos' virtual machines, which may be called by another of these than their `device_model`: `SFVUNL`, `SFVAWS`, `SF01V`.
+/// Sophos' virtual machines, which may be called by another of these than their `device_model`: `SFVUNL`, `SFV4C6`, `SF01V`.
 fn is_virtual_series(name: &[u8]) -> bool {
-    let is_kind = |kind: &[u8]| {
-        (1..=4).contains(&kind.len())
-            && kind.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
-    };
-    name.strip_prefix(b"SFV").is_some_and(is_kind)
-        || matches!(name, [b'S', b'F', b'0'..=b'9', b'0'..=b'9', b'V'])
+    match name.strip_prefix(b"SF") {
+        Some(b"VH" | b"VUNL" | b"VAWS") => true,
+        Some([b'V', kind @ ..]) => matches!(kind, [b'0'..=b'9', b'C', b'0'..=b'9', ..] if kind.len() <= 4),
+        kind => matches!(kind, Some([b'0'..=b'9', b'0'..=b'9', b'V'])),
+    }
 }
 
 /// Whether pairs begin with the date and the time of day that a device puts in front of its own.
