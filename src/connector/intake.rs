@@ -42,6 +42,9 @@ const ROUND_BYTES: usize = 512 * 1024;
 const REST: Duration = Duration::from_millis(1);
 /// Where a round found so many batches, the channel would fill up in a rest, and thousands of senders wait for each other.
 const BUSY_BATCHES: usize = CHANNEL_BATCHES / 2;
+/// What the spool takes in beyond its bound while the process ends: what the channel and the inputs hold, as it is on the
+/// disk, and most of what the kernel took from a few senders that waited.
+const OVERDRAFT_BYTES: u64 = 64 << 20;
 /// The spool is tried again after so long even when no acknowledgement made room: the disk may have come back.
 const RETRY: Duration = Duration::from_secs(1);
 /// While nothing comes in, the spool's state is brought to the disk so often, where that was left.
@@ -96,8 +99,19 @@ pub(super) struct Intake {
     pub(super) demand: Arc<Demand>,
     /// Notified when acknowledgements made room.
     pub(super) space: Arc<Notify>,
-    /// Becomes true when waiting for room has no more sense: the process ends.
-    pub(super) give_up: watch::Receiver<bool>,
+    /// How long what has no room may wait.
+    pub(super) patience: watch::Receiver<Patience>,
+}
+
+/// How long a batch that the spool does not take may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Patience {
+    /// As long as it takes.
+    Endless,
+    /// The process ends: whoever sent it cannot know that it was not kept, so the spool takes it in beyond its bound.
+    Ending,
+    /// The time for that is over: what is left is lost, and counted.
+    Over,
 }
 
 impl Intake {
@@ -160,7 +174,7 @@ impl Intake {
                 },
             }
         }
-        while !self.sync() && !*self.give_up.borrow() {
+        while !self.sync() && *self.patience.borrow() == Patience::Endless {
             tokio::time::sleep(RETRY).await;
         }
     }
@@ -207,8 +221,14 @@ impl Intake {
     /// Appends the batches, waiting as long as it takes; beyond the spool's bound when the process ends before there was room.
     /// False where it cannot take them even so; then the channel is closed, and what was in it has been counted.
     async fn append(&mut self, mut batches: Vec<Arc<Batch>>) -> bool {
-        let mut waited = false;
+        let (mut waited, mut overdrawn) = (false, false);
         while !batches.is_empty() {
+            // On a disk that is slow what is taken in beyond the bound ends with the time for it, too.
+            if *self.patience.borrow() == Patience::Over && (overdrawn || self.spool.is_overdrawn()) {
+                self.count_lost(&batches).await;
+                return false;
+            }
+            let least = if overdrawn { Patience::Over } else { Patience::Ending };
             let room = self.space.notified();
             match self.spool.append_some(&batches) {
                 Ok(Append::Stored { last_seq, first_seq }) => {
@@ -236,10 +256,11 @@ impl Intake {
                 biased;
                 () = room => {}
                 () = tokio::time::sleep(RETRY) => {}
-                // Whoever sent it cannot know that it was not kept.
-                () = given_up(&mut self.give_up) => if !self.spool.overdraw() {
-                    self.count_lost(&batches).await;
-                    return false;
+                () = worn(&mut self.patience, least) => if !overdrawn {
+                    if self.spool.overdraw(OVERDRAFT_BYTES) {
+                        tracing::warn!("ending: the spool takes in what was read beyond its bound");
+                    }
+                    overdrawn = true;
                 }
             }
         }
@@ -350,9 +371,9 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-async fn given_up(give_up: &mut watch::Receiver<bool>) {
+async fn worn(patience: &mut watch::Receiver<Patience>, to: Patience) {
     // The guard that `wait_for` returns must not be held over an await.
-    drop(give_up.wait_for(|&now| now).await);
+    drop(patience.wait_for(|&now| now >= to).await);
 }
 
 #[cfg(test)]
@@ -371,7 +392,7 @@ mod tests {
         durable: watch::Receiver<u64>,
         demand: Arc<Demand>,
         spool: Arc<Spool>,
-        _give_up: watch::Sender<bool>,
+        _patience: watch::Sender<Patience>,
     }
 
     fn intake(sync_interval: Duration) -> Bench {
@@ -388,7 +409,7 @@ mod tests {
             sink.try_send(batch).unwrap();
         }
         let (durable_sender, durable) = watch::channel(0);
-        let (give_up, gave_up) = watch::channel(false);
+        let (patience, worn) = watch::channel(Patience::Endless);
         let demand = Arc::<Demand>::default();
         Intake {
             spool: Arc::clone(&spool),
@@ -397,11 +418,11 @@ mod tests {
             durable: durable_sender,
             demand: Arc::clone(&demand),
             space: Arc::default(),
-            give_up: gave_up,
+            patience: worn,
         }
         .spawn()
         .unwrap();
-        Bench { _dir: dir, sink, durable, demand, spool, _give_up: give_up }
+        Bench { _dir: dir, sink, durable, demand, spool, _patience: patience }
     }
 
     fn batch() -> Batch {
@@ -460,6 +481,55 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_has_no_room_when_the_process_ends_is_taken_in_all_the_same_and_then_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings::Spool { reserve_bytes: 0, max_bytes: 4 << 20, ..settings::Spool::default() };
+        let spool = Arc::new(Spool::open(dir.path(), (&settings).into()).unwrap().0);
+        let (sink, batches) = mpsc::channel(CHANNEL_BATCHES);
+        let (patience, worn) = watch::channel(Patience::Endless);
+        let thread = Intake {
+            spool: Arc::clone(&spool),
+            sync_interval: Duration::ZERO,
+            batches,
+            durable: watch::channel(0).0,
+            demand: Arc::default(),
+            space: Arc::default(),
+            patience: worn,
+        }
+        .spawn()
+        .unwrap();
+        let until = async |is_so: &dyn Fn(crate::spool::Status) -> bool| {
+            let seen = async {
+                while !is_so(spool.status()) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, seen).await.unwrap();
+        };
+        // Some more than the bound and what goes beyond it.
+        let sender = tokio::spawn(async move {
+            for _ in 0..(80 << 20) / JOIN_BYTES {
+                if sink.send(batch_of(&vec![b'x'; JOIN_BYTES])).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        });
+        until(&|status| status.disk == crate::spool::DiskState::Full).await;
+        assert!(spool.status().size_bytes <= 4 << 20);
+        patience.send_replace(Patience::Ending);
+        until(&|status| status.size_bytes > OVERDRAFT_BYTES && status.disk == crate::spool::DiskState::Full)
+            .await;
+        assert!(!thread.is_finished(), "there may be room yet");
+        patience.send_replace(Patience::Over);
+        assert!(!sender.await.unwrap(), "nobody takes the rest");
+        tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
+        let status = spool.status();
+        assert_eq!(status.durable_seq, status.last_seq);
+        assert!(status.size_bytes <= OVERDRAFT_BYTES + (4 << 20));
+    }
+
+    #[tokio::test]
     async fn without_an_uplink_the_interval_counts() {
         let mut bench = intake(Duration::from_millis(1));
         bench.sink.send(batch()).await.unwrap();
@@ -482,7 +552,7 @@ mod tests {
             durable: watch::channel(0).0,
             demand: Arc::default(),
             space: Arc::default(),
-            give_up: watch::channel(false).1,
+            patience: watch::channel(Patience::Endless).1,
         };
         let mut lead = Lead::default();
         let mut waited = async |due: Option<Duration>, meanwhile: &dyn Fn()| {

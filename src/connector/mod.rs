@@ -21,7 +21,7 @@ use crate::error::{Code, Error, Result};
 use crate::listener::{self, Bound, Counters, Probes};
 use crate::memory;
 use crate::settings::{Receiver, Settings};
-use crate::spool::{Chunk, Queue, Spool};
+use crate::spool::{Chunk, DiskState, Queue, Spool};
 use crate::state::Mode;
 use crate::syslog::normaliser::Normaliser;
 use crate::uplink::{self, Stop, TlsSource, Uplink};
@@ -49,10 +49,12 @@ const BURST_BYTES: u64 = 16 << 20;
 const CALM_BYTES: u64 = 1 << 20;
 /// What an event that left counts for, whose length nobody remembers.
 const EVENT_BYTES: u64 = 256;
-/// How long the listener may take to hand on what the kernel had; longer where the intake waits for room in the spool.
-const LISTENER_END: Duration = Duration::from_secs(5);
-/// How long the intake thread may take to write what was read, when the spool has no room or the disk is in trouble.
-const INTAKE_END: Duration = Duration::from_secs(5);
+/// How long a spool that has no room, or whose disk is in trouble, is waited for at the end, before it is to take in what
+/// was read beyond its bound; one that was full already is not waited for.
+const ROOM_END: Duration = Duration::from_secs(5);
+/// When what was read and not appended is given up, from the beginning of the stop on: then the rest of [`DRAIN`] is left for the
+/// last sync.
+const INTAKE_END: Duration = Duration::from_secs(8);
 
 /// Everything a connector needs to run.
 pub struct Config {
@@ -126,7 +128,7 @@ pub struct Connector {
     spool: Arc<Spool>,
     stop_listening: watch::Sender<bool>,
     stop_uplink: watch::Sender<Stop>,
-    give_up: watch::Sender<bool>,
+    patience: watch::Sender<intake::Patience>,
     listening: JoinHandle<()>,
     /// The reports on the connector itself, where they are wanted, and how they learn of the end.
     reporting: Option<(JoinHandle<()>, watch::Sender<Option<self_report::Name>>)>,
@@ -157,7 +159,7 @@ impl Connector {
         let (durable_sender, durable) = watch::channel(spool.status().durable_seq);
         let (stop_listening, stop) = watch::channel(false);
         let (stop_uplink, uplink_stop) = watch::channel(Stop::Running);
-        let (give_up, gave_up) = watch::channel(false);
+        let (patience, worn) = watch::channel(intake::Patience::Endless);
         let space = Arc::new(Notify::new());
         let demand = Arc::<intake::Demand>::default();
         let probes = Arc::new(Probes::default());
@@ -173,7 +175,7 @@ impl Connector {
             durable: durable_sender,
             demand: Arc::clone(&demand),
             space: Arc::clone(&space),
-            give_up: gave_up,
+            patience: worn,
         }
         .spawn()
         .map_err(|error| {
@@ -276,7 +278,7 @@ impl Connector {
             spool,
             stop_listening,
             stop_uplink,
-            give_up,
+            patience,
             listening,
             reporting,
             intake,
@@ -315,14 +317,9 @@ impl Connector {
         let deadline = tokio::time::Instant::now() + DRAIN;
         // A spool that cannot take the rest gets a bounded time to find room. While it has none, the listener cannot
         // hand on what it read.
-        let mut listening = self.listening;
-        let listened = if let Ok(listened) = tokio::time::timeout(LISTENER_END, &mut listening).await {
-            listened
-        } else {
-            self.give_up.send_replace(true);
-            listening.await
-        };
-        ended("listener", listened);
+        let is_full = self.spool.status().disk == DiskState::Full;
+        let wearing = tokio::spawn(wear(self.patience, is_full));
+        ended("listener", self.listening.await);
         if let Some((reporting, end)) = self.reporting {
             // Behind everything that was taken in.
             end.send_replace(Some(ending));
@@ -330,13 +327,8 @@ impl Connector {
         }
         // The channel is closed now.
         let intake = self.intake;
-        let mut written = tokio::task::spawn_blocking(move || intake.join().is_ok());
-        let joined = if let Ok(joined) = tokio::time::timeout(INTAKE_END, &mut written).await {
-            joined
-        } else {
-            self.give_up.send_replace(true);
-            written.await
-        };
+        let joined = tokio::task::spawn_blocking(move || intake.join().is_ok()).await;
+        wearing.abort();
         if !joined.unwrap_or(false) {
             tracing::error!("the spool's thread ended unexpectedly");
         }
@@ -348,6 +340,17 @@ impl Connector {
         tracing::info!(left, "stopped");
         Ok(left)
     }
+}
+
+/// Says to the intake what is left of its patience while the process ends.
+async fn wear(patience: watch::Sender<intake::Patience>, is_full: bool) {
+    let begun = tokio::time::Instant::now();
+    if !is_full {
+        tokio::time::sleep_until(begun + ROOM_END).await;
+    }
+    patience.send_replace(intake::Patience::Ending);
+    tokio::time::sleep_until(begun + INTAKE_END).await;
+    patience.send_replace(intake::Patience::Over);
 }
 
 /// Looks at the certificate now and again, where files block nobody.

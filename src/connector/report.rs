@@ -80,7 +80,7 @@ pub struct Spool {
     pub events: u64,
     /// Bytes on disk.
     pub size_bytes: u64,
-    /// The most that `size_bytes` may become.
+    /// The bound of `size_bytes`, which a stop with a full spool may exceed.
     #[serde(default)]
     pub max_bytes: u64,
     /// The last sequence number given.

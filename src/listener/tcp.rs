@@ -253,8 +253,11 @@ impl Connection {
     /// Takes in what the kernel has of this connection at this moment, and no more: a sender that never pauses would
     /// hold the stop back for ever.
     async fn receive_last(&mut self) {
+        let shared = self.shared.clone();
         let mut left = rustix::io::ioctl_fionread(&self.stream).unwrap_or(0);
         while left > 0 {
+            // Who waits for room holds nothing that could be lost where none comes.
+            let Some(room) = shared.room().await else { return };
             let read = READ_BUFFER.with_borrow_mut(|buffer| {
                 let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
                 // Past tokio, which says that nothing is there where it has not yet heard of it.
@@ -262,9 +265,7 @@ impl Connection {
                 left = if length == 0 { 0 } else { left - length as u64 };
                 self.frame(Some(&buffer[..length]))
             });
-            if !self.shared.hand_on(read).await {
-                return;
-            }
+            shared.hand_on_at_once(room, read);
         }
         let rest = self.finish();
         self.shared.hand_on(rest).await;

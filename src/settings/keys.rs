@@ -230,7 +230,7 @@ pub(super) const SECTIONS: &[Section] = &[
         keys: &[
             Key {
                 name: "max_mib",
-                about: "The largest size of each queue, in MiB.",
+                about: "The largest size of each queue, in MiB; a stop while it is full may add 64 MiB.",
                 kind: Kind::Whole {
                     min: 64,
                     max: 16 * 1024 * 1024,
@@ -242,7 +242,7 @@ pub(super) const SECTIONS: &[Section] = &[
             },
             Key {
                 name: "reserve_mib",
-                about: "What the queues leave free on the file system, in MiB.",
+                about: "What the queues leave free on the file system, in MiB; a stop while they are full leaves 16 MiB.",
                 kind: Kind::Whole {
                     min: 16,
                     max: 1024 * 1024,

@@ -14,7 +14,7 @@
 //! - Opening always succeeds, says what it found, and takes as long for 10 GB as for nothing. There is no state in which
 //!   an operator has to delete a spool.
 //! - A disk that is full or failing is a state to wait in, never a reason to end.
-//! - Everything is bounded: size on disk, memory for events that are not safe yet and for those that are, what is set
+//! - Everything is bounded: size on disk (a process that ends while it is full goes beyond, by a bound of its own), memory for events that are not safe yet and for those that are, what is set
 //!   aside, what opening reads.
 //! - 300-byte events by the hundred thousand a second: one write for a batch, one sync for many batches, no allocation
 //!   for an event.
@@ -74,7 +74,7 @@
 //! | a receiver cannot take one event | nothing: it is set aside, counted, and for people to read | nothing |
 //! | the receiver dies after acknowledging | what it answered for and lost: it has left the spool | nothing |
 //! | spool or file system full, `block` | nothing from the spool; senders wait, UDP is lost in the kernel's buffer | nothing |
-//! | the process ends in order while the spool is full | nothing that it had read: 64 MiB beyond the bound are taken in | nothing |
+//! | the process ends in order while the spool is full | nothing that it had read, up to 64 MiB beyond the bound at each stop | nothing |
 //! | spool or file system full, `drop-oldest` | the oldest segment's events, counted | nothing |
 //! | writing or syncing fails | nothing while the process lives; if it dies, what it could not sync | nothing |
 //! | the file system turns read-only | the same; what is on the disk is still delivered | after a restart, what was acknowledged since |

@@ -20,9 +20,9 @@ const STATE_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// What a spool is opened with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Largest size of all segments, in bytes.
+    /// Largest size of all segments, in bytes, but for what [`super::Spool::overdraw`] adds.
     pub max_bytes: u64,
-    /// What must stay free on the file system, in bytes.
+    /// What must stay free on the file system, in bytes, until [`super::Spool::overdraw`].
     pub reserve_bytes: u64,
     /// What to do when it is full.
     pub when_full: WhenFull,

@@ -32,10 +32,6 @@ const UNSYNCED_BYTES: usize = 16 << 20;
 /// in writes of this size, a byte costs two thirds of what it does in writes of 64 KiB, and larger ones gain nothing.
 const WRITE_BYTES: u64 = 512 << 10;
 
-/// What a process that ends may take in beyond the bound: all that it holds itself (a full channel of the listener, 16 MiB,
-/// and what the inputs and the thread have in hand) and, with the rest, what the kernel took from senders that wait.
-const OVERDRAFT_BYTES: u64 = 64 << 20;
-
 /// One read passes at most so many damaged or vanished places before it returns with nothing.
 const PASSES: usize = 64;
 
@@ -216,11 +212,20 @@ impl Spool {
         Ok(Append::Stored { first_seq, last_seq: next_seq - 1 })
     }
 
-    /// The process ends, and what has been read and not appended would be lost with it: from now on `OVERDRAFT_BYTES` more
-    /// than the bound are taken in, of the reserve too. False where that was said before.
-    pub fn overdraw(&self) -> bool {
+    /// The process ends, and what has been read and not appended would be lost with it: from now on `bytes` more than now, or
+    /// than the bound, are taken in, and all of the reserve but 16 MiB. False where that was said before.
+    pub fn overdraw(&self, bytes: u64) -> bool {
         let mut writer = lock(&self.writer);
-        std::mem::replace(&mut writer.overdraft_bytes, OVERDRAFT_BYTES) == 0
+        let used = lock(&self.shared).index.size_bytes();
+        let bound = used.max(self.options.max_bytes).saturating_add(bytes);
+        let is_first = writer.last_bound.is_none();
+        writer.last_bound.get_or_insert(bound);
+        is_first
+    }
+
+    /// Whether more is taken in than the bound has room for.
+    pub fn is_overdrawn(&self) -> bool {
+        lock(&self.writer).last_bound.is_some()
     }
 
     /// How many of the batches are written with one call: all of them in one segment, with no empty one among them and none that

@@ -23,6 +23,9 @@ use std::time::Instant;
 /// The file system is asked for its free space after so many written bytes, and each time while there is too little.
 const FREE_CHECK_BYTES: u64 = 1 << 20;
 
+/// What stays free while the process ends: its last notes and the log need some room. The settings' least reserve.
+const LAST_RESERVE_BYTES: u64 = 16 << 20;
+
 /// What the writer's lock guards.
 pub struct WriteSide {
     current: Option<segment::Writer>,
@@ -35,8 +38,8 @@ pub struct WriteSide {
     /// Free bytes when last asked, less what was written since.
     free_bytes: u64,
     unchecked_bytes: u64,
-    /// What may be taken in beyond the bound and of the reserve: nothing until the process ends.
-    pub(super) overdraft_bytes: u64,
+    /// The bound in the place of the settings' while the process ends.
+    pub(super) last_bound: Option<u64>,
 }
 
 /// Which copies of what is in memory stay on the disk.
@@ -58,7 +61,7 @@ impl WriteSide {
             is_out_of_space: false,
             free_bytes: 0,
             unchecked_bytes: FREE_CHECK_BYTES,
-            overdraft_bytes: 0,
+            last_bound: None,
         }
     }
 
@@ -342,7 +345,7 @@ impl Spool {
                 let shared = lock(&self.shared);
                 (shared.index.size_bytes(), shared.acknowledged + 1 == shared.next_seq)
             };
-            let fits = used + size <= self.options.max_bytes.saturating_add(writer.overdraft_bytes);
+            let fits = used + size <= writer.last_bound.unwrap_or(self.options.max_bytes);
             let free = self.is_free(writer, size);
             if fits && free {
                 return Ok(true);
@@ -364,7 +367,8 @@ impl Spool {
     }
 
     fn is_free(&self, writer: &mut WriteSide, size: u64) -> bool {
-        let reserve = self.options.reserve_bytes.saturating_sub(writer.overdraft_bytes);
+        let reserve = self.options.reserve_bytes;
+        let reserve = if writer.last_bound.is_some() { reserve.min(LAST_RESERVE_BYTES) } else { reserve };
         let needed = reserve.saturating_add(size);
         if writer.unchecked_bytes >= FREE_CHECK_BYTES || writer.free_bytes < needed {
             // Where the figure cannot be had, the write itself will tell.

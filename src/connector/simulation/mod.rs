@@ -18,7 +18,7 @@ mod oracle;
 mod world;
 
 use super::Outgoing;
-use super::intake::{CHANNEL_BATCHES, Demand, Intake};
+use super::intake::{CHANNEL_BATCHES, Demand, Intake, Patience};
 use crate::batch::{Batch, Origin, Transport};
 use crate::clock::UnixMicros;
 use crate::error::Result;
@@ -254,7 +254,7 @@ struct Process {
     intake: JoinHandle<()>,
     uplink: JoinHandle<()>,
     sender: JoinHandle<()>,
-    _give_up: watch::Sender<bool>,
+    _patience: watch::Sender<Patience>,
 }
 
 impl Process {
@@ -276,7 +276,7 @@ impl Process {
         let (sink, batches) = mpsc::channel(CHANNEL_BATCHES);
         let (durable_sender, durable) = watch::channel(status.durable_seq);
         let (stop_uplink, uplink_stop) = watch::channel(Stop::Running);
-        let (give_up, gave_up) = watch::channel(false);
+        let (patience, worn) = watch::channel(Patience::Endless);
         let space = Arc::new(Notify::new());
         let demand = Arc::<Demand>::default();
         let intake = Intake {
@@ -286,7 +286,7 @@ impl Process {
             durable: durable_sender,
             demand: Arc::clone(&demand),
             space: Arc::clone(&space),
-            give_up: gave_up,
+            patience: worn,
         };
         let outgoing = Outgoing { spool: Arc::clone(&spool), demand, space };
         let uplink = Uplink {
@@ -314,7 +314,7 @@ impl Process {
                 Arc::clone(&run.next_event),
                 schedule.clone(),
             )),
-            _give_up: give_up,
+            _patience: patience,
         }
     }
 

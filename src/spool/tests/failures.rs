@@ -442,33 +442,47 @@ fn block_refuses_until_something_is_acknowledged() {
 }
 
 #[test]
-fn a_process_that_ends_takes_in_beyond_the_bound_and_the_reserve_and_no_more_than_the_disk_has() {
+fn a_process_that_ends_takes_in_beyond_the_bound_at_each_stop_and_no_more_than_it_says() {
+    const BEYOND: u64 = 20_000;
     let disk = Disk::new(1);
-    let bound = Options { max_bytes: 8000, reserve_bytes: 20_000, ..options() };
-    let fill = |spool: &Spool, mut last: u64| {
-        while let Ok(Append::Stored { last_seq, .. }) = spool.append(batch(last + 1, 5)) {
+    let bound = Options { max_bytes: 8000, ..options() };
+    let mut last = 0;
+    let mut fill = |spool: &Spool| {
+        while let Append::Stored { last_seq, .. } = spool.append(batch(last + 1, 5)).unwrap() {
             last = last_seq;
         }
-        last
+        (last, spool.status().size_bytes)
     };
-    disk.set_free(Some(60_000));
-    let (spool, _) = open(&disk, bound.clone());
-    let before = fill(&spool, 0);
-    assert!(spool.overdraw());
-    let last = fill(&spool, before);
-    assert!(!spool.overdraw(), "once is enough");
-    assert_eq!(fill(&spool, last), last);
-    let size = spool.status().size_bytes;
-    assert!((20_000..=60_000).contains(&size), "{size}");
-    disk.set_free(None);
-    spool.close().unwrap();
-    drop(spool);
-    // The bound counts again, and nothing of it is lost.
+    for stop in 1..=3 {
+        let (spool, _) = open(&disk, bound.clone());
+        let before = fill(&spool);
+        assert!(spool.overdraw(BEYOND));
+        let after = fill(&spool);
+        assert!(!spool.overdraw(BEYOND), "once is enough");
+        assert_eq!(fill(&spool), after);
+        let grown = after.1 - before.1.max(8000);
+        assert!((BEYOND / 2..=BEYOND).contains(&grown), "stop {stop}: {before:?} {after:?}");
+        spool.close().unwrap();
+    }
+    // The bound counts again, and nothing is lost.
     let (spool, _) = open(&disk, bound);
-    assert_eq!(spool.append(batch(last + 1, 5)).unwrap(), Append::Full);
+    let (last, _) = fill(&spool);
     assert_eq!(read_all(&spool, 0), (1..=last).collect::<Vec<_>>());
     spool.acknowledge(last).unwrap();
     assert!(matches!(spool.append(batch(last + 1, 5)).unwrap(), Append::Stored { .. }));
+}
+
+#[test]
+fn a_process_that_ends_takes_of_the_reserve_what_its_last_notes_do_not_need() {
+    const MIB: u64 = 1 << 20;
+    for (free, is_taken) in [(17 * MIB, true), (15 * MIB, false)] {
+        let disk = Disk::new(1);
+        disk.set_free(Some(free));
+        let (spool, _) = open(&disk, Options { reserve_bytes: 512 * MIB, ..options() });
+        assert_eq!(spool.append(batch(1, 5)).unwrap(), Append::Full);
+        spool.overdraw(64 * MIB);
+        assert_eq!(matches!(spool.append(batch(1, 5)).unwrap(), Append::Stored { .. }), is_taken);
+    }
 }
 
 #[test]
