@@ -370,7 +370,8 @@ fn a_spool_without_room_makes_tcp_senders_wait_and_does_not_hold_a_stop_back() {
     let report = rig.connector.report();
     assert!(report.spool.full, "{report:#?}");
     rig.connector.process.signal(rustix::process::Signal::TERM);
-    rig.connector.process.wait_for("the spool had no room for");
+    // Nobody has to wait for room then: what was read is taken in all the same.
+    rig.connector.process.wait_for("takes in what was read beyond its bound");
     assert_eq!(rig.connector.process.wait(), Some(0));
 }
 

@@ -110,7 +110,7 @@ pub(super) enum Patience {
     Endless,
     /// The process ends: whoever sent it cannot know that it was not kept, so the spool takes it in beyond its bound.
     Ending,
-    /// The time for that is over: what is left is lost, and counted.
+    /// The time for that is over: what has no room is lost, and counted.
     Over,
 }
 
@@ -174,7 +174,7 @@ impl Intake {
                 },
             }
         }
-        while !self.sync() && *self.patience.borrow() == Patience::Endless {
+        while !self.sync() && *self.patience.borrow() < Patience::Over {
             tokio::time::sleep(RETRY).await;
         }
     }
@@ -221,16 +221,17 @@ impl Intake {
     /// Appends the batches, waiting as long as it takes; beyond the spool's bound when the process ends before there was room.
     /// False where it cannot take them even so; then the channel is closed, and what was in it has been counted.
     async fn append(&mut self, mut batches: Vec<Arc<Batch>>) -> bool {
-        let (mut waited, mut overdrawn) = (false, false);
+        let (mut waited, mut is_ending, mut is_granted) = (false, false, false);
         while !batches.is_empty() {
-            // On a disk that is slow what is taken in beyond the bound ends with the time for it, too.
-            if *self.patience.borrow() == Patience::Over && (overdrawn || self.spool.is_overdrawn()) {
+            // On a slow disk, too, what goes beyond the bound ends with the time for it, but for one try.
+            let is_over = *self.patience.borrow() == Patience::Over && self.spool.is_overdrawn();
+            if is_over && !std::mem::take(&mut is_granted) {
                 self.count_lost(&batches).await;
                 return false;
             }
-            let least = if overdrawn { Patience::Over } else { Patience::Ending };
             let room = self.space.notified();
-            match self.spool.append_some(&batches) {
+            let appended = self.spool.append_some(&batches);
+            match &appended {
                 Ok(Append::Stored { last_seq, first_seq }) => {
                     let mut stored = (last_seq + 1 - first_seq) as usize;
                     let whole = batches.iter().take_while(|batch| {
@@ -252,15 +253,21 @@ impl Intake {
             waited = true;
             // What is durable already can leave meanwhile, and so make room.
             self.sync();
+            let next = if is_ending { Patience::Over } else { Patience::Ending };
             tokio::select! {
                 biased;
                 () = room => {}
                 () = tokio::time::sleep(RETRY) => {}
-                () = worn(&mut self.patience, least) => if !overdrawn {
-                    if self.spool.overdraw(OVERDRAFT_BYTES) {
+                () = worn(&mut self.patience, next) => {
+                    if is_ending {
+                        self.count_lost(&batches).await;
+                        return false;
+                    }
+                    is_ending = true;
+                    is_granted = matches!(appended, Ok(Append::Full)) && self.spool.overdraw(OVERDRAFT_BYTES);
+                    if is_granted {
                         tracing::warn!("ending: the spool takes in what was read beyond its bound");
                     }
-                    overdrawn = true;
                 }
             }
         }
@@ -484,12 +491,14 @@ mod tests {
     async fn what_has_no_room_when_the_process_ends_is_taken_in_all_the_same_and_then_counted() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings::Spool { reserve_bytes: 0, max_bytes: 4 << 20, ..settings::Spool::default() };
-        let spool = Arc::new(Spool::open(dir.path(), (&settings).into()).unwrap().0);
+        // Few segments, and so few syncs.
+        let options = crate::spool::Options { segment_bytes: OVERDRAFT_BYTES, ..(&settings).into() };
+        let spool = Arc::new(Spool::open(dir.path(), options).unwrap().0);
         let (sink, batches) = mpsc::channel(CHANNEL_BATCHES);
         let (patience, worn) = watch::channel(Patience::Endless);
         let thread = Intake {
             spool: Arc::clone(&spool),
-            sync_interval: Duration::ZERO,
+            sync_interval: NEVER,
             batches,
             durable: watch::channel(0).0,
             demand: Arc::default(),

@@ -150,7 +150,7 @@ metrics! {
         |r| one(r.spool.oldest_age_s.unwrap_or(0));
     "spool_size_bytes" Gauge [] "Size of the spool on disk; space is given back in steps of a segment.",
         |r| one(r.spool.size_bytes);
-    "spool_max_bytes" Gauge [] "The bound of the spool on disk; a stop while it is full may exceed it by 64 MiB.",
+    "spool_max_bytes" Gauge [] "The bound of the spool on disk; each stop while it is full may add 64 MiB.",
         |r| one(r.spool.max_bytes);
     "spool_full" Gauge [] "1 while the spool, or its file system, has no room: TCP senders wait, UDP is lost in the kernel.",
         |r| one(r.spool.full);

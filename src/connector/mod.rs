@@ -50,10 +50,10 @@ const CALM_BYTES: u64 = 1 << 20;
 /// What an event that left counts for, whose length nobody remembers.
 const EVENT_BYTES: u64 = 256;
 /// How long a spool that has no room, or whose disk is in trouble, is waited for at the end, before it is to take in what
-/// was read beyond its bound; one that was full already is not waited for.
+/// was read beyond its bound; one that has none when the stop begins is not waited for.
 const ROOM_END: Duration = Duration::from_secs(5);
-/// When what was read and not appended is given up, from the beginning of the stop on: then the rest of [`DRAIN`] is left for the
-/// last sync.
+/// When what the spool had no room for is given up, from the beginning of the stop on: some of [`DRAIN`] is left then for the last
+/// sync.
 const INTAKE_END: Duration = Duration::from_secs(8);
 
 /// Everything a connector needs to run.

@@ -256,7 +256,7 @@ impl Connection {
         let shared = self.shared.clone();
         let mut left = rustix::io::ioctl_fionread(&self.stream).unwrap_or(0);
         while left > 0 {
-            // Who waits for room holds nothing that could be lost where none comes.
+            // Who waits for room leaves to the kernel what would be lost where none comes.
             let Some(room) = shared.room().await else { return };
             let read = READ_BUFFER.with_borrow_mut(|buffer| {
                 let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));

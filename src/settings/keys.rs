@@ -230,7 +230,7 @@ pub(super) const SECTIONS: &[Section] = &[
         keys: &[
             Key {
                 name: "max_mib",
-                about: "The largest size of each queue, in MiB; a stop while it is full may add 64 MiB.",
+                about: "The largest size of each queue, in MiB; each stop while it is full may add 64 MiB.",
                 kind: Kind::Whole {
                     min: 64,
                     max: 16 * 1024 * 1024,

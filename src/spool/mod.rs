@@ -74,7 +74,7 @@
 //! | a receiver cannot take one event | nothing: it is set aside, counted, and for people to read | nothing |
 //! | the receiver dies after acknowledging | what it answered for and lost: it has left the spool | nothing |
 //! | spool or file system full, `block` | nothing from the spool; senders wait, UDP is lost in the kernel's buffer | nothing |
-//! | the process ends in order while the spool is full | nothing that it had read, up to 64 MiB beyond the bound at each stop | nothing |
+//! | the process ends in order while the spool is full | nothing that it had read, up to 64 MiB more at each stop | nothing |
 //! | spool or file system full, `drop-oldest` | the oldest segment's events, counted | nothing |
 //! | writing or syncing fails | nothing while the process lives; if it dies, what it could not sync | nothing |
 //! | the file system turns read-only | the same; what is on the disk is still delivered | after a restart, what was acknowledged since |
