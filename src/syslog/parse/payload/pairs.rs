@@ -177,11 +177,10 @@ pub fn is_quoted_pairs(text: &[u8]) -> bool {
 
 /// Pairs with quoted values: loggers in general (`time`, `timestamp`, `ts`, `t`), Fortinet (`devname`, `date`, `time`,
 /// `tz`; the serial number in `devid` or `device_id` names no host), Forcepoint's engines (an address in `NodeId`,
-/// `Timestamp`), Sophos (`device_name`, which a
-/// model is not, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and Stormshield
-/// (`id=firewall`, a serial number or `startime`, `fw`, `time`), Linux audit (`node`, `msg=audit(time:serial)`), Check
-/// Point (`time=…|hostname=…|`, LEA's `orig`), `AirDefense` (`ManagerName` between bars); else the names and times that
-/// others document, however they are written.
+/// `Timestamp`), Sophos (`device_name`, but for a model, `date`, `time`, `timezone`, or `timestamp`), `SonicWall` and
+/// Stormshield (`id=firewall`, a serial number or `startime`, `fw`, `time`), Linux audit (`node`,
+/// `msg=audit(time:serial)`), Check Point (`time=…|hostname=…|`, LEA's `orig`), `AirDefense` (`ManagerName` between bars);
+/// else the names and times that others document, however they are written.
 pub(super) fn key_value(body: &[u8]) -> Found<'_> {
     let mut found = Found::default();
     let [mut date, mut time, mut zone] = [None; 3];
